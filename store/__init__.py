@@ -1,0 +1,1 @@
+"""What an offer is and how it is kept. Imports nothing of ours."""

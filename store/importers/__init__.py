@@ -1,0 +1,1 @@
+"""Histories that others kept, brought into the tape with their source."""

@@ -1,0 +1,128 @@
+"""What a collection hands to the tape: one scan, and what it listed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gputape.store.offer import Offer, Origin, SeriesKey
+
+OK = "ok"
+UNCHANGED = "unchanged"
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRow:
+    """One line of the archive's index: which bytes answered which request."""
+
+    method: str
+    url: str
+    status: int
+    fetched_at: datetime
+    etag: str | None
+    last_modified: str | None
+    sha256: str
+    bytes: int
+    context: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """One attempt at one part of a provider."""
+
+    run_id: int
+    provider: str
+    part: str
+    started_at: datetime
+    finished_at: datetime
+    observed_at: datetime
+    """When the newest of its own pages was fetched; `started_at` when there is none."""
+    status: str
+    sentence: str | None = None
+    quotes: int = 0
+    parser_revision: int
+    normaliser: str
+    next_effective_at: datetime | None = None
+    origin: Origin = Origin.LIVE
+    pages: tuple[PageRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A quote that could not become an offer, whole, with the reason."""
+
+    key: SeriesKey
+    reason: str
+    sentence: str
+    quote_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptionRow:
+    """How often a spot sku is taken back in a region: percent of instances in a month."""
+
+    sku: str
+    region: str
+    low_percent: int
+    high_percent: int
+    saving_percent: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Everything one complete scan listed."""
+
+    offers: Sequence[Offer] = ()
+    rejects: Sequence[Reject] = ()
+    interruptions: Sequence[InterruptionRow] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a scan came to, as the scan log keeps it."""
+
+    offers: int = 0
+    rejects: int = 0
+    suspects: int = 0
+    unchanged: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LastScan:
+    """What the tape remembers of a part: enough to know that nothing has changed."""
+
+    observed_at: datetime
+    pages: tuple[PageRow, ...]
+    parser_revision: int
+    normaliser: str
+    next_effective_at: datetime | None
+    quotes: int
+    pending: int
+    """Prices held back until a second fetch agrees: the part must be read again."""
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The bodies it read, in order."""
+        return tuple(page.sha256 for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last whole answer of an address: what a conditional request needs."""
+
+    etag: str | None
+    last_modified: str | None
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the tape knew when a collection began; safe to share between threads."""
+
+    parts: dict[tuple[str, str], LastScan] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    """By (method, url)."""

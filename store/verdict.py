@@ -1,0 +1,101 @@
+"""Which listed price is news, and which must wait: the rules, as one join each.
+
+A price is held back (`suspect`) when it moved more than `JUMP` at once, when a large share
+of a part moved together, when a spot price is far above on demand, or when `normalise`
+doubted it. The same price in a later fetch makes it firm. A series that is missing is `gone`
+only after a complete scan, and when most of a part is missing at once, only after a second.
+"""
+
+from gputape.store.rows import FACTS, KEY
+
+JUMP = 0.6  # a move beyond ±60 % waits for a second fetch
+MASS_MOVE = 0.10  # a move that counts towards "many at once"
+MASS_SHARE = 0.3  # of the part's priced series …
+MASS_LEAST = 20  # … and at least so many, wait for a second fetch
+DEAR_SPOT = 1.5  # a spot price so many times its on-demand price waits too
+LOSS_SHARE = 0.5  # of the part's series missing at once wait for a second fetch
+
+SAME_KEY = " and ".join(f"i.{column} is not distinct from s.{column}" for column in KEY)
+FACT_HASH = f"hash({', '.join(FACTS)})"
+
+STATE = f"""
+create or replace temp table now_state as
+with facts as (
+    select series_id, max_by({{{", ".join(f"'{c}': {c}" for c in FACTS)}}}, scan_id) as f
+    from series_fact group by series_id
+),
+entry as (
+    select series_id, state, price, currency, upfront, available, reason, observed_at,
+        moment(observed_at, scan_id) as moment
+    from price_log
+),
+firm as (
+    select series_id, max_by({{'state': state, 'price': price, 'currency': currency,
+        'upfront': upfront, 'available': available}}, moment) as p
+    from entry where state <> 'suspect' group by series_id
+),
+latest as (
+    select series_id, max_by({{'state': state, 'price': price, 'at': observed_at}}, moment) as p
+    from entry group by series_id
+)
+select s.provider, {", ".join(f"s.{c}" for c in KEY)}, s.series_id, f.f.part as part,
+    hash({", ".join(f"f.f.{c}" for c in FACTS)}) as fact_hash,
+    p.p.state as state, p.p.price as price, p.p.currency as currency, p.p.upfront as upfront,
+    p.p.available as available,
+    l.p.state = 'suspect' as held, case when held then l.p.price end as held_price,
+    case when held then l.p.at end as held_at
+from series s join facts f using (series_id) join latest l using (series_id)
+left join firm p using (series_id)
+"""
+
+# What each listed series says, against what was known. Narrow on purpose: most rows say `same`.
+SEEN = f"""
+create or replace temp table seen as
+select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_anew, i.suspect,
+    abs(i.price / nullif(s.price, 0) - 1)::double as move,
+    case
+        when s.series_id is null then case when i.suspect is null then 'new' else 'doubtful' end
+        when s.state = 'firm' and round(s.price, 6) = round(i.price, 6) and s.currency = i.currency
+            and s.upfront is not distinct from i.upfront
+            and s.available is not distinct from i.available
+            then case when s.held then 'settled' else 'same' end
+        when $origin = 'correction' then 'changed'
+        when s.held and round(s.held_price, 6) = round(i.price, 6)
+            then case when s.held_at < $observed_at then 'confirmed' else 'same' end
+        when i.suspect is not null then 'doubtful'
+        when s.state = 'firm' and round(s.price, 6) = round(i.price, 6)
+            and s.currency = i.currency then 'noted'
+        when s.state = 'firm' and s.currency = i.currency and move > {JUMP} then 'jumped'
+        else 'changed'
+    end as verdict
+from (select *, {FACT_HASH} as fact_hash from incoming) i
+left join (from now_state where provider = $provider) s on {SAME_KEY}
+"""
+
+# Listed before and not now, and not merely unreadable now.
+MISSING = f"""
+create or replace temp table missing as
+select s.series_id, s.currency, s.held and s.held_price is null and s.held_at < $observed_at
+    as confirmed, u.reason, u.n is not null as listed
+from now_state s
+left join unjudged u on {SAME_KEY.replace("i.", "u.")}
+where s.provider = $provider and s.part = $part
+    and (s.state = 'firm' or (s.state is null and s.held))
+    and s.series_id not in (select series_id from seen where series_id is not null)
+"""
+
+# Spot prices far above the same sku's on-demand price, listed now or known before.
+DEAR = f"""
+update seen set verdict = 'doubtful', suspect = printf('%.2f times the on-demand price', ratio)
+from (
+    select i.n as dear, i.price / max(o.price) as ratio
+    from incoming i join (
+        select sku, region, price, currency from incoming where option = 'on_demand'
+        union all
+        select sku, region, price, currency from now_state
+        where provider = $provider and option = 'on_demand' and state = 'firm'
+    ) o on o.sku = i.sku and o.region = i.region and o.currency = i.currency
+    where i.option = 'spot' group by i.n, i.price having ratio > {DEAR_SPOT}
+)
+where n = dear and verdict in ('new', 'changed')
+"""
