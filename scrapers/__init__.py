@@ -1,0 +1,1 @@
+"""Talk to providers and turn their words into offers. May import store."""

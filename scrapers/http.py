@@ -1,0 +1,283 @@
+"""The one way out of the house: polite, patient, and everything that comes back is archived.
+
+Polite: an honest User-Agent, robots.txt for pages, conditional GET, one request at a time
+per host with a pause between. Patient: one retry policy for everybody, which obeys
+Retry-After. The same code runs against the network and against a recording; only the
+transport under it differs.
+"""
+
+import email.utils
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from importlib.metadata import version
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import stamina
+
+from gputape.scrapers.adapter import Provider
+from gputape.scrapers.archive import Archive, Body
+from gputape.scrapers.errors import Changed, Refused, SourceError, Unreachable
+from gputape.scrapers.page import Page
+from gputape.scrapers.recording import FETCHED_AT, NotInRecording
+from gputape.scrapers.robots import Robots
+from gputape.store.scan import Memory, PageRow
+
+USER_AGENT = f"gputape/{version('gputape')} (+https://github.com/gputape/gputape)"
+TIMEOUT = httpx.Timeout(30, connect=10)
+TRIES = 4
+PATIENCE = timedelta(minutes=2)  # for one address, all tries and waits together
+AGAIN = frozenset({429, 500, 502, 503, 504})
+NO = frozenset({401, 403, 429, 451})
+
+
+@dataclass(slots=True)
+class Pace:
+    """One request at a time per host, `pause` apart. Shared by every provider of a run."""
+
+    pause: timedelta
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    _free_at: dict[str, float] = field(default_factory=dict)
+    _locks: dict[str, Lock] = field(default_factory=dict)
+    _guard: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def turn(self, host: str) -> Iterator[None]:
+        """Wait for the host's turn, and hold it."""
+        with self._guard:
+            lock = self._locks.setdefault(host, Lock())
+        with lock:
+            self.sleep(max(0.0, self._free_at.get(host, 0.0) - self.clock()))
+            try:
+                yield
+            finally:
+                self._free_at[host] = self.clock() + self.pause.total_seconds()
+
+
+@dataclass(slots=True)
+class Part:
+    """One part as it was fetched: its pages, or the error that ended it."""
+
+    name: str
+    started_at: datetime
+    pages: list[Page] = field(default_factory=list)
+    rows: list[PageRow] = field(default_factory=list)
+    error: SourceError | None = None
+
+
+@dataclass(slots=True)
+class Visit:
+    """What a whole run shares: the transport's client, the archive, and what is remembered."""
+
+    client: httpx.Client
+    archive: Archive
+    memory: Memory
+    pace: Pace
+    now: Callable[[], datetime]
+    robots: Robots | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
+    stopped: Callable[[], bool] = lambda: False
+
+
+class Session:
+    """One provider's way out. Fulfils `adapter.Http`."""
+
+    def __init__(self, provider: Provider, visit: Visit, on_part: Callable[[Part], None]) -> None:
+        self._provider = provider
+        self._visit = visit
+        self._on_part = on_part
+        self._part: Part | None = None
+        self._rows: dict[str, PageRow] = {}
+
+    @contextmanager
+    def part(self, name: str, /, *context: Page) -> Iterator[None]:
+        """Open a part; a `SourceError` inside ends this part and no other."""
+        self._stop_here()
+        part = self._part = Part(name, self._visit.now())
+        for page in context:
+            part.pages.append(page)
+            part.rows.append(replace(self._rows[page.sha256 + page.url], context=True))
+        try:
+            yield
+        except SourceError as error:
+            part.error = error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            part.error = Changed(
+                f"the index of {name} is not as it was ({type(error).__name__}: {error})"
+            )
+        finally:
+            self._part = None
+        self._on_part(part)
+
+    def get(
+        self,
+        url: str,
+        /,
+        *,
+        headers: Mapping[str, str] | None = None,
+        forever: bool = False,
+        max_mib: int = 64,
+    ) -> Page:
+        """Return the archived answer; see `adapter.Http.get`."""
+        known = self._visit.memory.answers.get(("GET", url))
+        if known and not self._visit.archive.path(known.sha256).exists():
+            known = None  # the bytes are gone: ask for them again
+        if known and forever:
+            return self._page(url, PageRow(
+                method="GET", url=url, status=304, fetched_at=self._visit.now(), etag=known.etag,
+                last_modified=known.last_modified, sha256=known.sha256, bytes=known.bytes,
+            ))  # fmt: skip
+        asked = dict(headers or {})
+        if known and known.etag:
+            asked["If-None-Match"] = known.etag
+        if known and known.last_modified:
+            asked["If-Modified-Since"] = known.last_modified
+        request = self._visit.client.build_request("GET", url, headers=asked)
+        return self._page(url, self._ask(request, url, max_mib))
+
+    def post(
+        self, url: str, /, *, json: Any, headers: Mapping[str, str] | None = None, max_mib: int = 64
+    ) -> Page:
+        """Return the archived answer to a JSON body; the body is part of the address."""
+        request = self._visit.client.build_request("POST", url, json=json, headers=headers)
+        address = f"{url}#{sha256(request.read()).hexdigest()[:12]}"
+        return self._page(url, self._ask(request, address, max_mib))
+
+    def secret(self, name: str, /) -> str | None:
+        """Return a key when it is set."""
+        return self._visit.secrets.get(name) or None
+
+    def wants(self, group: str, /) -> bool:
+        """Whether a group of parts is due."""
+        return group in self._visit.wanted
+
+    # -- one request --------------------------------------------------------------------------
+
+    def _page(self, url: str, row: PageRow) -> Page:
+        archive = self._visit.archive
+        page = Page(
+            url=url,
+            fetched_at=row.fetched_at,
+            read=lambda: archive.read(row.sha256),
+            sha256=row.sha256,
+            path=archive.path(row.sha256),
+        )
+        self._rows[row.sha256 + url] = row
+        if self._part:
+            self._part.pages.append(page)
+            self._part.rows.append(row)
+        return page
+
+    def _ask(self, request: httpx.Request, address: str, max_mib: int) -> PageRow:
+        url = str(request.url)
+        self._stop_here()
+        for_people = self._visit.robots and "authorization" not in request.headers
+        if for_people and self._visit.robots and not self._visit.robots.allow(url):
+            raise Refused(f"robots.txt forbids {url}: leave it, or ask the provider", url=url)
+        try:
+            for attempt in stamina.retry_context(
+                on=_wait, attempts=TRIES, timeout=PATIENCE, wait_initial=1.0, wait_max=30.0
+            ):
+                with attempt, self._visit.pace.turn(urlsplit(url).netloc):
+                    return self._once(request, address, max_mib)
+        except NotInRecording as error:
+            raise Unreachable(f"{url}: {error}", url=url) from None
+        except (httpx.HTTPError, OverflowError) as error:
+            raise self._translate(error, url) from None
+        raise AssertionError("stamina either returns or raises")
+
+    def _once(self, request: httpx.Request, address: str, max_mib: int) -> PageRow:
+        archive = self._visit.archive
+        response = self._visit.client.send(request, stream=True)
+        try:
+            at = response.extensions.get(FETCHED_AT) or self._visit.now()
+            known = self._visit.memory.answers.get((request.method, address))
+            if response.status_code == httpx.codes.NOT_MODIFIED and known:
+                return _row(request, address, response, at, known.sha256, known.bytes)
+            if response.status_code != httpx.codes.OK:
+                raise httpx.HTTPStatusError("", request=request, response=response)
+            with archive.receive(max_mib * 2**20) as body:
+                _fill(body, response)
+            return _row(request, address, response, at, body.sha256, body.size)
+        finally:
+            response.close()
+
+    def _translate(self, error: Exception, url: str) -> SourceError:
+        if isinstance(error, httpx.HTTPStatusError):
+            code = error.response.status_code
+            if code in NO:
+                return Refused(f"{url} answered {code}: slow down, or check the key", url=url)
+            return Unreachable(f"{url} answered {code}: try again later", url=url)
+        if isinstance(error, OverflowError):
+            return Unreachable(f"{url} sends {error}: not what it used to be", url=url)
+        return Unreachable(f"{url} can not be reached ({type(error).__name__}: {error})", url=url)
+
+    def _stop_here(self) -> None:
+        if self._visit.stopped():
+            raise Stopped
+
+
+class Stopped(Exception):
+    """The run is ending; nothing more is asked."""
+
+
+def _fill(body: Body, response: httpx.Response) -> None:
+    for chunk in response.iter_bytes(2**18):
+        body.write(chunk)
+
+
+def _row(
+    request: httpx.Request, address: str, response: httpx.Response, at: datetime, digest: str,
+    size: int,
+) -> PageRow:  # fmt: skip
+    return PageRow(
+        method=request.method,
+        url=address,
+        status=response.status_code,
+        fetched_at=at,
+        etag=response.headers.get("etag"),
+        last_modified=response.headers.get("last-modified"),
+        sha256=digest,
+        bytes=size,
+    )
+
+
+def _wait(error: Exception) -> bool | float:
+    """Say whether to try again, and after how many seconds when the provider says so."""
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in AGAIN:
+        seconds = retry_after(error.response.headers.get("retry-after"), datetime.now(UTC))
+        if seconds is None:
+            return True
+        return seconds if seconds < PATIENCE.total_seconds() else False
+    return isinstance(error, httpx.TransportError) and not isinstance(error, NotInRecording)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3)."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        then = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (then - now).total_seconds())
+
+
+def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Return the client every request goes through."""
+    return httpx.Client(
+        transport=transport,
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
+        timeout=TIMEOUT,
+        follow_redirects=True,
+        max_redirects=5,
+    )

@@ -1,0 +1,286 @@
+"""What they say becomes what we say: the one judge for every provider.
+
+Quote in, `Offer` or `Reject` out; nothing raises, nothing is lost. Identity comes from data
+(`store/gpus.toml`, `store/instances/`), units from `HOURS_PER_MONTH`, and a price that can
+not be true is held back as suspect rather than believed or thrown away.
+
+| reason           | the quote …                                              |
+|------------------|----------------------------------------------------------|
+| no_price         | says that there is none: "Contact sales", N/A, —, empty   |
+| zero             | says 0 or less, which is never a price                    |
+| unreadable       | has a figure that is no number                            |
+| unknown_gpu      | spells an accelerator that no alias knows                 |
+| unknown_instance | names a type that the instance facts do not know          |
+| not_in_force     | starts later, or is over                                  |
+| currency         | does not say a currency as three letters                  |
+| no_term          | is a commitment without a term                            |
+| impossible       | has a figure beyond anything that is sold                 |
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from statistics import median
+
+from gputape.scrapers.money import Unreadable, figure
+from gputape.scrapers.quote import Of, Per, Quote
+from gputape.store.gpus import Gpu, gpus, resolve, suggestion
+from gputape.store.instances import Instance, instance
+from gputape.store.offer import HOURS_PER_MONTH, PRICE_STEP, Offer, Option, SeriesKey
+from gputape.store.scan import Reject
+
+REVISION = 1  # rises when the same quote is judged differently
+MAX_USD_HOUR = Decimal(1_000_000)  # a whole GB300 rack is under 2,000
+MAX_GPUS = Decimal(100_000)
+MAX_TERM_MONTHS = 120
+OUTLIER_RATIO = 3  # list prices of one sku differ up to 2x between a cloud's regions
+OUTLIER_REGIONS = 3
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What one part came to."""
+
+    offers: list[Offer] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    next_effective_at: datetime | None = None
+    """When the same bytes will mean something else, because a dated price starts or ends."""
+
+
+class Rejected(Exception):
+    """Why one quote can not become an offer."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+
+def normalise(provider: str, quotes: Iterable[Quote], observed_at: datetime) -> Verdict:
+    """Judge every quote of one part as of the moment its bytes were fetched."""
+    verdict = Verdict()
+    found: dict[SeriesKey, list[Offer]] = {}
+    for quote in quotes:
+        key = _key(provider, quote)
+        try:
+            _note_dates(verdict, quote, observed_at)
+            offer = _offer(key, quote, observed_at)
+        except Rejected as no:
+            verdict.rejects.append(Reject(
+                key=key, reason=no.reason, sentence=_text(no.sentence) or "",
+                quote_json=_as_json(quote),
+            ))  # fmt: skip
+        else:
+            found.setdefault(key, []).append(offer)
+    verdict.offers = _doubt_outliers([_settle(offers) for offers in found.values()])
+    return verdict
+
+
+def _offer(key: SeriesKey, quote: Quote, observed_at: datetime) -> Offer:
+    if (
+        not (quote.valid_from or observed_at)
+        <= observed_at
+        < (quote.valid_to or _after(observed_at))
+    ):
+        raise Rejected("not_in_force", f"valid from {quote.valid_from} to {quote.valid_to}")
+    _check_term(key)
+    facts = instance(key.provider, key.sku) if quote.gpu is None else None
+    gpu = _gpu(key.provider, quote, facts)
+    count = _count(quote, facts)
+    price, upfront = _price(quote, count)
+    currency = _currency(quote.currency)
+    return Offer(
+        key=key,
+        gpu=gpu.id,
+        gpu_count=count,
+        price=price,
+        currency=currency,
+        upfront=upfront,
+        vcpus=facts.vcpus if facts else _read(quote.vcpus),
+        memory_gib=facts.memory_gib if facts else _read(quote.memory_gib),
+        available=quote.available,
+        derived=_text(quote.derived),
+        relay=_text(quote.relay),
+        source_sku=_text(quote.source_sku),
+        suspect=_outside_band(gpu, price / count) if currency == "USD" else None,
+    )
+
+
+# -- identity -----------------------------------------------------------------------------------
+
+
+def _key(provider: str, quote: Quote) -> SeriesKey:
+    return SeriesKey(
+        provider=provider,
+        sku=_text(quote.sku) or "?",
+        region=_text(quote.region) or "global",
+        zone=_text(quote.zone),
+        option=quote.option,
+        tier=_text(quote.tier),
+        term_months=_small(quote.term_months),
+        payment=_text(quote.payment),
+    )
+
+
+def _gpu(provider: str, quote: Quote, facts: Instance | None) -> Gpu:
+    if facts:
+        return gpus()[facts.gpu]
+    if quote.gpu is None:
+        raise Rejected(
+            "unknown_instance",
+            f"{quote.sku} is not among the instance facts: add to store/instances/{provider}.toml "
+            f'`"{quote.sku}" = {{ gpu = "…", gpu_count = … }}`',
+        )
+    memory = _read(quote.gpu_memory_gib)
+    gpu = resolve(quote.gpu, memory, provider)
+    if gpu is None:
+        raise Rejected("unknown_gpu", suggestion(quote.gpu, memory))
+    return gpu
+
+
+def _count(quote: Quote, facts: Instance | None) -> Decimal:
+    count = facts.gpu_count if facts else _read(quote.gpu_count)
+    if count is None:
+        count = Decimal(1)
+    if not 0 < count <= MAX_GPUS:
+        raise Rejected("impossible", f"{count} GPUs in one sku")
+    return count
+
+
+# -- money --------------------------------------------------------------------------------------
+
+
+def _price(quote: Quote, count: Decimal) -> tuple[Decimal, Decimal | None]:
+    """Return the whole sku's effective hourly price and its upfront part, native currency.
+
+    Effective hourly = recurring + upfront / hours of the term (8,760 h a year).
+    """
+    recurring, upfront = _read(quote.price), _read(quote.upfront)
+    if recurring is None and not upfront:
+        raise Rejected("no_price", f"says {quote.price!r}")
+    hours = Decimal(HOURS_PER_MONTH * (quote.term_months or 0))
+    price = (recurring or Decimal(0)) / _hours(quote.per, hours)
+    if upfront and not hours:
+        raise Rejected("no_term", f"{upfront} upfront for no stated term")
+    price += (upfront or 0) / hours if hours else 0
+    if quote.of is Of.GPU:
+        price, upfront = price * count, upfront and upfront * count
+    price = price.quantize(Decimal("1e-9"))
+    if price < PRICE_STEP:
+        raise Rejected("zero", f"a price of {quote.price} is no price")
+    if price > MAX_USD_HOUR or (upfront or 0) > MAX_USD_HOUR * 1000:
+        raise Rejected("impossible", f"{price} an hour is beyond anything that is sold")
+    return price, upfront or None
+
+
+def _hours(per: Per, term_hours: Decimal) -> Decimal:
+    if per is Per.HOUR:
+        return Decimal(1)
+    if per is Per.MONTH:
+        return Decimal(HOURS_PER_MONTH)
+    if not term_hours:
+        raise Rejected("no_term", "priced for its whole term, which it does not state")
+    return term_hours
+
+
+def _read(value: Decimal | int | str | None) -> Decimal | None:
+    try:
+        return figure(value)
+    except Unreadable as error:
+        raise Rejected("unreadable", str(error)) from None
+
+
+def _currency(word: str) -> str:
+    if not (len(word) == 3 and word.isascii() and word.isupper()):
+        raise Rejected("currency", f"{word!r} is no currency")
+    return word
+
+
+def _check_term(key: SeriesKey) -> None:
+    months = key.term_months
+    if key.option is Option.RESERVED and not months:
+        raise Rejected("no_term", "reserved, but for how long is not said")
+    if months is not None and not 0 < months <= MAX_TERM_MONTHS:
+        raise Rejected("impossible", f"a term of {months} months")
+
+
+# -- plausibility -------------------------------------------------------------------------------
+
+
+def _outside_band(gpu: Gpu, usd_gpu_hour: Decimal) -> str | None:
+    low, high = gpu.band_usd_gpu_hour
+    if low <= usd_gpu_hour <= high:
+        return None
+    return f"{usd_gpu_hour:.4f} USD per GPU-hour is outside {low}–{high} for {gpu.id}"
+
+
+def _settle(offers: Sequence[Offer]) -> Offer:
+    """Return one offer for one series; two different prices for it are a doubt, not a choice.
+
+    The dearer one is kept, so that a doubtful row never looks cheap.
+    """
+    dearest = max(offers, key=lambda offer: offer.price)
+    cheapest = min(offers, key=lambda offer: offer.price)
+    if dearest.price - cheapest.price < PRICE_STEP:
+        return offers[0]
+    return replace(
+        dearest, suspect=f"two prices for one series: {cheapest.price} and {dearest.price}"
+    )
+
+
+def _doubt_outliers(offers: list[Offer]) -> list[Offer]:
+    """Doubt a list price far from what the same sku costs in the part's other regions.
+
+    Seen: a relay printed a3-megagpu-8g at 10.12 an hour in one region, a GPU price missing,
+    and near 90 in the others. Spot prices do differ that much.
+    """
+    elsewhere: dict[tuple[object, ...], list[Decimal]] = {}
+    for offer in offers:
+        elsewhere.setdefault(_like(offer), []).append(offer.price)
+    return [_doubt(offer, elsewhere[_like(offer)]) for offer in offers]
+
+
+def _like(offer: Offer) -> tuple[object, ...]:
+    key = offer.key
+    return (key.sku, key.option, key.tier, key.term_months, key.payment, offer.currency)
+
+
+def _doubt(offer: Offer, prices: Sequence[Decimal]) -> Offer:
+    if offer.suspect or offer.key.option is Option.SPOT or len(prices) < OUTLIER_REGIONS:
+        return offer
+    usual = median(prices)
+    if usual / OUTLIER_RATIO <= offer.price <= usual * OUTLIER_RATIO:
+        return offer
+    return replace(offer, suspect=f"{offer.price} here, {usual} in the middle of its regions")
+
+
+def _note_dates(verdict: Verdict, quote: Quote, observed_at: datetime) -> None:
+    for date in (quote.valid_from, quote.valid_to):
+        if date and date > observed_at:
+            verdict.next_effective_at = min(verdict.next_effective_at or date, date)
+
+
+# -- words --------------------------------------------------------------------------------------
+
+
+def _after(moment: datetime) -> datetime:
+    return datetime.max.replace(tzinfo=moment.tzinfo)
+
+
+def _text(value: str | None) -> str | None:
+    """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
+    if value is None:
+        return None
+    clean = value.encode("utf-8", "replace").decode().replace("\0", "?").strip()
+    return clean or None
+
+
+def _small(months: int | None) -> int | None:
+    return None if months is None else max(-1, min(months, 32_767))
+
+
+def _as_json(quote: Quote) -> str:
+    words = {name: value for name, value in asdict(quote).items() if value is not None}
+    return _text(json.dumps(words, default=str, ensure_ascii=False)) or "{}"

@@ -1,0 +1,1 @@
+"""One module per provider, and nothing else in this folder."""
