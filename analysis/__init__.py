@@ -1,0 +1,1 @@
+"""Ask questions of the tape: pure functions over the store, the clock is an argument."""

@@ -1,0 +1,80 @@
+"""How prices went: intervals of a GPU or a sku, and the moves between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+INTERVAL = (
+    "provider", "sku", "region", "zone", "option", "tier", "term_months", "payment", "gpu",
+    "gpu_count", "usd_gpu_hour", "price", "currency", "state", "valid_from", "valid_to", "origin",
+    "series_id",
+)  # fmt: skip
+CHANGE = (
+    "changed_at", "event", "provider", "sku", "region", "zone", "option", "tier", "term_months",
+    "payment", "gpu", "gpu_count", "old_gpu_hour", "gpu_hour", "currency", "percent", "old_price",
+    "price", "old_since", "origin", "series_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows and the names of their columns."""
+
+    rows: list[tuple[Any, ...]]
+    columns: Sequence[str]
+
+
+def history(
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    since: datetime,
+    gpus: frozenset[str] = frozenset(),
+    skus: frozenset[str] = frozenset(),
+    option: str | None = None,
+    provider: str | None = None,
+) -> Table:
+    """Return the price intervals of some GPUs or skus that reach past `since`, series by series.
+
+    `usd_gpu_hour` is NULL where no exchange rate is known; `valid_to` is NULL for the present.
+    """
+    rows = con.execute(
+        f"select {', '.join(INTERVAL)} from v_prices "
+        "where (list_contains($gpus, gpu) or list_contains($skus, sku)) "
+        "and coalesce(valid_to, 'infinity'::timestamptz) > $since "
+        "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
+        "order by provider, sku, region, zone, option, tier, term_months, payment, series_id, "
+        "valid_from",
+        {"gpus": sorted(gpus), "skus": sorted(skus), "since": since, "option": option,
+         "provider": provider},
+    ).fetchall()  # fmt: skip
+    return Table(rows, INTERVAL)
+
+
+def changes(
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    since: datetime,
+    gpus: frozenset[str] | None = None,
+    provider: str | None = None,
+    option: str | None = None,
+    events: Sequence[str] = ("price",),
+) -> Table:
+    """Return what moved after `since`, newest first; corrections are never among it.
+
+    `gpu_hour` and `old_gpu_hour` are in the native currency. `events`: `price`, `new`, `gone`,
+    `unpriced`, `back`.
+    """
+    rows = con.execute(
+        f"select {', '.join(CHANGE)} from v_changes where changed_at > $since "
+        "and list_contains($events, event) "
+        "and ($gpus is null or list_contains($gpus, gpu)) "
+        "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
+        "order by changed_at desc, provider, sku, region, series_id",
+        {"since": since, "events": list(events), "gpus": gpus and sorted(gpus), "option": option,
+         "provider": provider},
+    ).fetchall()  # fmt: skip
+    return Table(rows, CHANGE)

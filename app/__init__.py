@@ -1,0 +1,1 @@
+"""The faces: command line, schedule, web. The only place where everything meets."""

@@ -1,0 +1,1 @@
+"""The command line. One module per family of verbs; `main.py` lists them."""

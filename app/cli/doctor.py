@@ -1,0 +1,158 @@
+"""`doctor`: what works, what does not, and what to do about it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gputape.app.cli.output import db_option, format_options, write
+
+if TYPE_CHECKING:
+    import duckdb
+
+Line = tuple[str, str, str]  # what, ok | warn | bad, sentence
+LITTLE_SPACE = 500 * 2**20
+FUTURE = timedelta(minutes=5)
+SOURCES = """
+with tried as (
+    select provider, part, status, sentence, observed_at, scan_id,
+        status in ('ok', 'unchanged') as good,
+        max(observed_at) filter (where status in ('ok', 'unchanged'))
+            over (partition by provider, part) as last_good
+    from scan where status not in ('skipped', 'unconfigured')
+)
+select t.provider, max(t.last_good), count(distinct t.part),
+    count(distinct t.part)
+        filter (where not good and (last_good is null or observed_at > last_good)),
+    max_by(t.sentence, t.scan_id) filter (where not good), any_value(p.cadence_s)
+from tried t left join v_providers p using (provider)
+group by t.provider order by t.provider
+"""
+
+
+@click.command()
+@format_options
+@db_option
+def doctor(db: Path, fmt: str, output: Path | None) -> None:
+    """Say what works, what does not, and what to do; exit 1 when something is bad."""
+    lines = list(_look(db, datetime.now(UTC)))
+    write(lines, ("what", "state", "finding"), fmt, output)
+    if any(state == "bad" for _, state, _ in lines):
+        raise click.exceptions.Exit(1)
+
+
+def _look(db: Path, now: datetime) -> Iterator[Line]:
+    yield _config()
+    yield from _keys()
+    yield _disk(db)
+    yield from _tape(db, now)
+
+
+def _config() -> Line:
+    from gputape.app import config
+    from gputape.store.errors import BadInput
+
+    try:
+        _, path = config.load()
+    except BadInput as error:
+        return "config", "bad", str(error)
+    return "config", "ok", str(path) if path else "none: defaults"
+
+
+def _keys() -> Iterator[Line]:
+    from gputape.scrapers.registry import ADAPTERS
+
+    for found in ADAPTERS:
+        for key in found.PROVIDER.keys:
+            known = "set" if os.environ.get(key) or os.environ.get(f"{key}_FILE") else "not set"
+            yield f"key {key}", "ok", f"{known} ({found.PROVIDER.slug}; never needed)"
+
+
+def _disk(db: Path) -> Line:
+    folder = next(parent for parent in (db.absolute(), *db.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    archive = db.with_suffix(".archive")
+    raw = sum(file.stat().st_size for file in archive.rglob("*.zst")) if archive.exists() else 0
+    size = db.stat().st_size if db.exists() else 0
+    sentence = (
+        f"{free / 2**30:.1f} GiB free; tape {size / 2**20:.1f} MiB, archive {raw / 2**20:.1f} MiB"
+    )
+    return "disk", "ok" if free > LITTLE_SPACE else "bad", sentence
+
+
+def _tape(db: Path, now: datetime) -> Iterator[Line]:
+    from gputape.store.errors import TapeError
+    from gputape.store.tape import reading
+
+    try:
+        with reading(db) as con:
+            schema = con.execute("select max(number) from migration").fetchall()[0][0]
+            yield "tape", "ok", f"{db}, schema {schema}"
+            yield from _clock(con, now)
+            yield from _sources(con, now)
+            yield from _rejects(con)
+            yield from _held(con)
+    except TapeError as error:
+        yield "tape", "bad", str(error)
+
+
+def _clock(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
+    newest = con.execute("select max(finished_at) from scan where origin = 'live'").fetchall()[0][0]
+    if newest and newest > now + FUTURE:
+        yield (
+            "clock",
+            "bad",
+            f"the tape was written at {newest:%Y-%m-%d %H:%M}, after now: set the clock",
+        )
+    else:
+        yield "clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC"
+
+
+def _sources(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
+    for slug, good, parts, failing, sentence, cadence in con.execute(SOURCES).fetchall():
+        if good is None:
+            yield f"source {slug}", "bad", f"never answered: {sentence}"
+            continue
+        age = now - good
+        late = age > 2 * timedelta(seconds=cadence or 3600)
+        trouble = f"; {failing} of {parts} parts fail: {sentence}" if failing else ""
+        state = "bad" if failing == parts else "warn" if failing or late else "ok"
+        yield (
+            f"source {slug}",
+            state,
+            f"last good {_ago(age)} ago{', stale' if late else ''}{trouble}",
+        )
+
+
+def _rejects(con: "duckdb.DuckDBPyConnection") -> Iterator[Line]:
+    rows: list[tuple[Any, ...]] = con.execute(
+        "select reason, count(*), count(distinct sentence), any_value(sentence order by sentence) "
+        "from v_rejects where present group by reason order by reason"
+    ).fetchall()
+    for reason, n, kinds, sentence in rows:
+        unknown = reason.startswith("unknown")
+        shown = f"{n}: {sentence}" + (f" (and {kinds - 1} more)" if kinds > 1 else "")
+        yield f"rejects {reason}", "warn" if unknown else "ok", shown if unknown else str(n)
+
+
+def _held(con: "duckdb.DuckDBPyConnection") -> Iterator[Line]:
+    held = con.execute(
+        "select count(*) from v_offers where state = 'suspect' or held_reason is not null"
+    ).fetchall()[0][0]
+    if held:
+        yield "held back", "warn", f"{held} prices wait for a second fetch to agree"
+
+
+def _ago(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return (
+        f"{hours * 60:.0f} min"
+        if hours < 1
+        else f"{hours:.0f} h"
+        if hours < 72
+        else f"{hours / 24:.0f} d"
+    )

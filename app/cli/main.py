@@ -1,0 +1,101 @@
+"""`gputape`: the verbs, and how every one of them ends.
+
+Exit codes: 0 ok · 1 error · 2 usage · 3 partial (some providers failed) · 4 nothing matched ·
+5 data older than --max-age · 6 condition true · 130 interrupted.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gputape.store.errors import BadInput, GputapeError
+
+# verb → module under gputape.app.cli that holds a click command of that name;
+# a module is imported when its verb is used, so that `--help` costs next to nothing
+VERBS = {
+    "collect": ("collect", "Ask providers for their prices and add them to the tape."),
+    "demo": ("demo", "Show what it does, on sample data in a file of its own."),
+    "providers": ("know", "List providers: what they sell, who is on, and why not."),
+    "gpus": ("know", "List accelerators and their facts."),
+    "offers": ("offers", "What a GPU hour costs now, or at a moment, cheapest first."),
+    "history": ("history", "How prices of a GPU or a sku went, as intervals."),
+    "changes": ("history", "Which prices moved."),
+    "sql": ("sql", "Ask the tape in SQL, read-only."),
+    "parse": ("parse", "Read saved responses through an adapter, without storing."),
+    "reparse": ("collect", "Read archived bytes anew and record corrections."),
+    "doctor": ("doctor", "Say what works, what does not, and what to do."),
+}
+
+
+class Verbs(click.Group):
+    """A group that knows its commands' names without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the verbs in the order of use."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the verb's module."""
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"gputape.app.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Name the nearest verb when there is none of that name."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, 1)
+            hint = f"did you mean {near[0]}?" if near else "see `gputape --help`"
+            ctx.fail(f"there is no command {args[0]!r}: {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs with one sentence each, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, sentence) for verb, (_, sentence) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gputape")
+def cli() -> None:
+    """The tape of what a GPU hour costs, everywhere: your own history in one DuckDB file."""
+
+
+def main() -> None:
+    """Run a verb; whatever happens, end with a sentence and a code, never a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BadInput as error:
+        code = _say(error, 2)
+    except GputapeError as error:
+        code = _say(error, 1)
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except OSError as error:
+        code = _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(sentence: object, code: int) -> int:
+    click.echo(f"gputape: {sentence}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Words that people type, read: moments, spans, money. Each refusal says what would be right."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d|w)")
+SPANS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+TERM = re.compile(r"(\d+)\s*(y|yr|year|years|m|mo|month|months)?")
+
+
+class Moment(click.ParamType["datetime"]):
+    """2026-08-01, 2026-08-01T06:00, with or without a zone (UTC when without)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return an aware datetime; a bare date means the end of that day."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 2026-08-01 or 2026-08-01T06:00", param, ctx)
+        if len(value) == len("2026-08-01"):
+            moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Span(click.ParamType["timedelta"]):
+    """90m, 6h, 7d, 2w."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a timedelta."""
+        if isinstance(value, timedelta):
+            return value
+        found = SPAN.fullmatch(value.strip())
+        if not found:
+            self.fail(f"{value!r} is no span: write 90m, 6h, 7d or 2w", param, ctx)
+        try:
+            return timedelta(**{SPANS[found[2]]: float(found[1])})
+        except OverflowError:
+            self.fail(f"{value!r} is longer than time: write 90m, 6h, 7d or 2w", param, ctx)
+
+
+class Money(click.ParamType["Decimal"]):
+    """2.50 or $2.50."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a positive Decimal."""
+        try:
+            amount = Decimal(str(value).removeprefix("$"))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if not amount.is_finite() or amount <= 0:
+            self.fail(f"{value!r} is no amount: write 2.50", param, ctx)
+        return amount
+
+
+class Term(click.ParamType["int"]):
+    """12, 12m, 1y."""
+
+    name = "term"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return months."""
+        if isinstance(value, int):
+            return value
+        found = TERM.fullmatch(value.strip())
+        if not found or not 0 < int(found[1]) <= 120:
+            self.fail(f"{value!r} is no term: write 12, 12m or 1y", param, ctx)
+        return int(found[1]) * (12 if (found[2] or "m").startswith("y") else 1)
+
+
+class Count(click.ParamType["tuple[Decimal, bool]"]):
+    """8 (exactly) or 8+ (at least); 0.5 for half a GPU."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return (Decimal, whether at least)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            count = Decimal(value.removesuffix("+"))
+        except InvalidOperation:
+            count = Decimal(0)
+        if not count.is_finite() or count <= 0:
+            self.fail(f"{value!r} is no count: write 8, or 8+ for at least 8", param, ctx)
+        return count, value.endswith("+")

@@ -1,0 +1,171 @@
+"""A collection put together: the adapters, the tape, the transports, the clock.
+
+The command line and the schedule both come through here.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gputape.scrapers.adapter import Adapter, Source
+from gputape.scrapers.archive import Archive
+from gputape.scrapers.collect import Outcome, Report, Run, collect, reread
+from gputape.scrapers.http import Pace, Visit, client
+from gputape.scrapers.recording import Recording, Replay
+from gputape.scrapers.registry import ADAPTERS
+from gputape.scrapers.robots import Robots
+from gputape.store import tape
+from gputape.store.facts import generation
+from gputape.store.gpus import gpus
+from gputape.store.offer import Origin
+from gputape.store.record import Recorder
+from gputape.store.remember import memory
+from gputape.store.scan import Memory
+
+PAUSE = timedelta(milliseconds=250)  # between two requests to one host
+PUBLISH_EVERY_S = 60
+GPU_COLUMNS = (
+    "id", "name", "vendor", "family", "architecture", "memory_gib", "bandwidth_gb_s",
+    "bf16_tflops", "fp16_tflops", "fp8_tflops", "tdp_w", "scaleup_gb_s", "form_factor",
+    "launch_year", "source",
+)  # fmt: skip
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """What one collection should do."""
+
+    adapters: Sequence[Adapter]
+    db: Path
+    replay: Path | None = None
+    record: Path | None = None
+    groups: frozenset[str] = frozenset()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    now: Callable[[], datetime] = _now
+    stopped: Callable[[], bool] = lambda: False
+
+    @property
+    def origin(self) -> Origin:
+        """Say whether these are the providers themselves or a recording of them."""
+        return Origin.REPLAY if self.replay else Origin.LIVE
+
+
+def run(plan: Plan, report: Report) -> list[Outcome]:
+    """Collect, record, publish. Raises `Busy` when somebody else writes this tape."""
+    with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
+        known = memory(recorder.con)
+        return collect(
+            plan.adapters,
+            _run(plan, known, _visits(plan, known, stack)),
+            recorder,
+            report,
+            _publisher(recorder, plan.db),
+        )
+
+
+def reparse(plan: Plan, report: Report) -> list[Outcome]:
+    """Read the last bytes of every part anew and record what differs as corrections."""
+    outcomes = []
+    with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
+        known = memory(recorder.con)
+        circumstances = _run(plan, known, _visits(plan, known, stack))
+        by_slug = {adapter.PROVIDER.slug: adapter for adapter in plan.adapters}
+        for (slug, part), last in sorted(known.parts.items()):
+            for item in reread(by_slug[slug], part, last, circumstances) if slug in by_slug else ():
+                outcomes.append(Outcome(item.scan, recorder.record(item.scan, item.listing)))
+                report.part(outcomes[-1])
+    return outcomes
+
+
+@contextmanager
+def open_recorder(db: Path, now: datetime) -> Iterator[Recorder]:
+    """Open the tape for writing; what was recorded is published whatever happens."""
+    with tape.writing(db, now) as con:
+        recorder = Recorder(con)
+        recorder.note_facts(generation(), gpu_rows(), provider_rows(), now)
+        try:
+            yield recorder
+        finally:
+            tape.publish(con, db)
+
+
+def gpu_rows() -> list[tuple[Any, ...]]:
+    """Return the GPU facts that the tape carries, in its columns' order."""
+    return [tuple(getattr(gpu, name) for name in GPU_COLUMNS) for gpu in gpus().values()]
+
+
+def provider_rows() -> list[tuple[Any, ...]]:
+    """Return the provider facts that the tape carries, in its columns' order."""
+    return [
+        (
+            p.slug, p.name, p.market.value, int(p.cadence.total_seconds()), p.prices_at, p.terms_url
+        )
+        for p in (adapter.PROVIDER for adapter in ADAPTERS)
+    ]  # fmt: skip
+
+
+def _run(plan: Plan, known: Memory, visit: Callable[[Adapter], Visit]) -> Run:
+    return Run(
+        run_id=int(plan.now().timestamp() * 1_000_000),
+        visit=visit,
+        memory=known,
+        now=plan.now,
+        origin=plan.origin,
+    )
+
+
+def _publisher(recorder: Recorder, db: Path) -> Callable[[], None]:
+    """Return what publishes the tape, at most once a minute."""
+    last = time.monotonic()
+
+    def publish() -> None:
+        nonlocal last
+        if time.monotonic() - last > PUBLISH_EVERY_S:
+            tape.publish(recorder.con, db)
+            last = time.monotonic()
+
+    return publish
+
+
+def _visits(plan: Plan, known: Memory, stack: ExitStack) -> Callable[[Adapter], Visit]:
+    """Return what gives each provider its way out: the network, a recording, or both."""
+    live = httpx.HTTPTransport(limits=httpx.Limits(max_connections=32))
+    stack.callback(live.close)
+    polite = client(live)
+    robots = Robots(polite.get)
+    pace = Pace(timedelta() if plan.replay else PAUSE, time.monotonic, time.sleep)
+    archive = Archive(tape.Place(plan.db).archive)
+    # a recording is asked in full: its answers do not depend on what we already have
+    remembered = replace(known, answers={}) if plan.replay else known
+
+    def visit(adapter: Adapter) -> Visit:
+        slug = adapter.PROVIDER.slug
+        way: httpx.BaseTransport = Replay(plan.replay, slug) if plan.replay else live
+        if plan.record:
+            way = Recording(way, plan.record, slug, plan.secrets.values())
+        ask_robots = adapter.PROVIDER.source is Source.PAGE and not plan.replay
+        return Visit(
+            client=client(way),
+            archive=archive,
+            memory=remembered,
+            pace=pace,
+            now=plan.now,
+            robots=robots if ask_robots else None,
+            secrets={
+                key: plan.secrets[key] for key in adapter.PROVIDER.keys if key in plan.secrets
+            },
+            wanted=plan.groups & frozenset(adapter.PROVIDER.groups),
+            stopped=plan.stopped,
+        )
+
+    return visit
