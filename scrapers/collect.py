@@ -161,10 +161,11 @@ def _ask(adapter: Adapter, run: Run, report: Report) -> None:
             lambda part: believed.add(_read_part(adapter, part, run)),
         )
         whole = Part(WHOLE, run.now())
+        stopped = False
         try:
             adapter.fetch(session)
         except Stopped:
-            pass
+            stopped = True
         except SourceError as error:
             believed.add([Read(_scan(adapter, whole, run, error=error))])
         except Exception as error:  # noqa: BLE001  # an index that is not as it was
@@ -172,7 +173,7 @@ def _ask(adapter: Adapter, run: Run, report: Report) -> None:
                 f"the index of {slug} is not as it was ({type(error).__name__}: {error})"
             )
             believed.add([Read(_scan(adapter, whole, run, error=shape))])
-        believed.end()
+        believed.end(stopped=stopped)
     finally:
         report.ended(slug)
         run.queue.put(slug)
@@ -195,18 +196,24 @@ class _Believed:
         if self._quotes >= self._adapter.PROVIDER.at_least:
             self._release()
 
-    def end(self) -> None:
-        """Release what is held; if all parts came and said too little, disbelieve them."""
-        if self._held and not self._failures:
-            provider = self._adapter.PROVIDER
-            sentence = (
-                f"{provider.slug} listed {self._quotes} prices, fewer than the {provider.at_least} "
-                "that can be true: the adapter needs a look"
-            )
-            self._held = [
-                Read(replace(item.scan, status="changed", sentence=sentence)) for item in self._held
-            ]
+    def end(self, *, stopped: bool) -> None:
+        """Release what is held; when too little was said, disbelieve it first.
+
+        Parts that failed explain a small number, but not a nothing.
+        """
+        if not stopped and not (self._failures and self._quotes):
+            self._held = [self._disbelieve(item) for item in self._held]
         self._release()
+
+    def _disbelieve(self, item: Read) -> Read:
+        if item.scan.status not in (OK, UNCHANGED) or (item.listing and item.listing.interruptions):
+            return item
+        provider = self._adapter.PROVIDER
+        sentence = (
+            f"{provider.slug} listed {self._quotes} prices, fewer than the {provider.at_least} "
+            "that can be true: the adapter needs a look"
+        )
+        return Read(replace(item.scan, status="changed", sentence=sentence))
 
     def _release(self) -> None:
         for item in self._held:
@@ -222,7 +229,7 @@ def _read_part(adapter: Adapter, part: Part, run: Run) -> list[Read]:
     items = []
     if last and not _read_alike(adapter, last):
         items += list(reread(adapter, part.name, last, run))
-    elif last and _same(part, last, run.now()):
+    elif last and _same(part, last):
         return [Read(replace(_scan(adapter, part, run, status=UNCHANGED), quotes=last.quotes))]
     return [*items, _read(adapter, part, run)]
 
@@ -231,11 +238,13 @@ def _read_alike(adapter: Adapter, last: LastScan) -> bool:
     return (last.parser_revision, last.normaliser) == (adapter.REVISION, normaliser())
 
 
-def _same(part: Part, last: LastScan, now: datetime) -> bool:
+def _same(part: Part, last: LastScan) -> bool:
+    """Whether the bytes are those last read and still mean what they meant then."""
+    seen_at = max((row.fetched_at for row in part.rows if not row.context), default=part.started_at)
     return (
         last.hashes == tuple(row.sha256 for row in part.rows)
         and not last.pending
-        and not (last.next_effective_at and last.next_effective_at <= now)
+        and not (last.next_effective_at and last.next_effective_at <= seen_at)
     )
 
 

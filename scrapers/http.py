@@ -22,6 +22,7 @@ import stamina
 
 from gputape.scrapers.adapter import Provider
 from gputape.scrapers.archive import Archive, Body
+from gputape.scrapers.challenge import refuse_challenge
 from gputape.scrapers.errors import Changed, Refused, SourceError, Unreachable
 from gputape.scrapers.page import Page
 from gputape.scrapers.recording import FETCHED_AT, NotInRecording
@@ -173,6 +174,7 @@ class Session:
         if self._part:
             self._part.pages.append(page)
             self._part.rows.append(row)
+        refuse_challenge(page)
         return page
 
     def _ask(self, request: httpx.Request, address: str, max_mib: int) -> PageRow:

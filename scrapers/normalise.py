@@ -36,7 +36,7 @@ MAX_USD_HOUR = Decimal(1_000_000)  # a whole GB300 rack is under 2,000
 MAX_GPUS = Decimal(100_000)
 MAX_TERM_MONTHS = 120
 OUTLIER_RATIO = 3  # list prices of one sku differ up to 2x between a cloud's regions
-OUTLIER_REGIONS = 3
+OUTLIER_REGIONS = 2
 
 
 @dataclass(slots=True)

@@ -6,28 +6,15 @@ Whatever bytes it is given, it ends in quotes or in one of our own errors.
 from collections.abc import Sequence
 
 from gputape.scrapers.adapter import Adapter
-from gputape.scrapers.errors import Changed, Refused, SourceError
+from gputape.scrapers.challenge import refuse_challenge
+from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption, Quote
-
-# a challenge is short, is HTML, and says one of these; seen on Cloudflare, Akamai, AWS WAF
-CHALLENGES = (
-    b"just a moment...",
-    b"cf-challenge",
-    b"challenge-platform",
-    b"attention required! | cloudflare",
-    b"captcha-delivery",
-    b"access denied",
-    b"awswafcookiedomainlist",
-    b"verify you are human",
-)
-CHALLENGE_MAX_BYTES = 100_000
-
 
 def read(adapter: Adapter, pages: Sequence[Page]) -> tuple[list[Quote], list[Interruption]]:
     """Return what the pages of one part say. Raises `Refused` and `Changed`."""
     for page in pages:
-        _refuse_challenge(page)
+        refuse_challenge(page)
     quotes: list[Quote] = []
     interruptions: list[Interruption] = []
     try:
@@ -47,19 +34,3 @@ def read(adapter: Adapter, pages: Sequence[Page]) -> tuple[list[Quote], list[Int
             url=url,
         ) from error
     return quotes, interruptions
-
-
-def _refuse_challenge(page: Page) -> None:
-    if page.path is not None and page.path.stat().st_size > CHALLENGE_MAX_BYTES:
-        return
-    start = page.body[:CHALLENGE_MAX_BYTES].lower()
-    if b"<html" not in start and b"<!doctype" not in start:
-        return
-    title = start.partition(b"<title")[2][:300]
-    marks = [mark for mark in CHALLENGES if mark in (title if mark == b"access denied" else start)]
-    if marks and len(page.body) < CHALLENGE_MAX_BYTES:
-        raise Refused(
-            f"{page.url} answered with a challenge page ({marks[0].decode()}): "
-            "ask less often, or from another address",
-            url=page.url,
-        )
