@@ -33,17 +33,17 @@ SORTS = {
     "last-seen": "last_seen desc",
 }
 INCLUDES = ("suspect", "gone", "derived", "marketplace", "fraction", "imported")
-# why a row that fits the question is left out of the answer, the first that is true
-LEFT_OUT = """case
-    when state = 'gone' then 'gone'
-    when state = 'unpriced' then 'unpriced'
-    when state = 'suspect' then 'suspect'
-    when origin = 'import' and stale then 'imported'
-    when market = 'marketplace' then 'marketplace'
-    when derived is not null then 'derived'
-    when gpu_count < 1 then 'fraction'
-    when last_seen < $oldest then 'too old'
-end"""
+# why a row that fits the question is left out of the answer: the first that is true
+LEFT_OUT = {
+    "gone": "state = 'gone'",
+    "unpriced": "state = 'unpriced'",
+    "suspect": "state = 'suspect'",
+    "imported": "origin = 'import' and stale",
+    "marketplace": "market = 'marketplace'",
+    "derived": "derived is not null",
+    "fraction": "gpu_count < 1",
+    "too old": "last_seen < $at::timestamptz - $max_age::interval",
+}
 NICKNAMES = {"eu": "europe", "na": "north-america", "sa": "south-america", "me": "middle-east"}
 
 
@@ -81,6 +81,8 @@ class AsOf:
     left_out: dict[str, int]
     matched: int
     """Rows before `limit`."""
+    cheapest_usd_gpu_hour: Decimal | None
+    """Likewise."""
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -113,35 +115,40 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
     if question.sort not in SORTS:
         raise BadInput(f"can not sort by {question.sort!r}: one of {', '.join(SORTS)}")
     tests, values = _filters(question)
-    at = question.as_of or now
-    values["oldest"] = (at - question.max_age) if question.max_age else None
-    kept = f"(left_out is null or list_contains({sorted(question.include)!r}::varchar[], left_out))"
+    values |= {"at": question.as_of or now, "max_age": question.max_age}
     source = "offers_at($as_of::timestamptz)" if question.as_of else "v_offers"
     if question.as_of:
         values["as_of"] = question.as_of
     con.execute(
-        f"create or replace temp table asked as select {', '.join(COLUMNS)}, {LEFT_OUT} "
-        f"as left_out from {source} where {' and '.join(tests) or 'true'}",
+        f"create or replace temp table asked as select {', '.join(COLUMNS)}, "
+        f"{_left_out(question.include)} as left_out from {source} "
+        f"where {' and '.join(tests) or 'true'}",
         values,
     )
     limit = f"limit {question.limit}" if question.limit is not None else ""
     rows = con.execute(
-        f"select {', '.join(COLUMNS)} from asked where {kept} "
-        f"order by {SORTS[question.sort]}, provider, sku, region, term_months, payment, tier "
-        f"{limit}"
+        f"select {', '.join(COLUMNS)} from asked where left_out is null "
+        f"order by {SORTS[question.sort]}, provider, sku, region, term_months, payment, tier, "
+        f"zone, series_id {limit}"
     ).fetchall()
-    return Answer(rows, _as_of(con, kept, len(rows)))
+    return Answer(rows, _as_of(con, len(rows)))
 
 
-def _as_of(con: "duckdb.DuckDBPyConnection", kept: str, rows: int) -> AsOf:
-    newest, oldest, stale, matched = con.execute(
-        f"select max(last_seen), min(last_seen), count(*) filter (where stale), count(*) "
-        f"from asked where {kept}"
+def _left_out(include: frozenset[str]) -> str:
+    """Return the reason in SQL; what is included is no reason, so that the next one counts."""
+    reasons = [f"when {test} then '{why}'" for why, test in LEFT_OUT.items() if why not in include]
+    return f"case {' '.join(reasons)} end"
+
+
+def _as_of(con: "duckdb.DuckDBPyConnection", rows: int) -> AsOf:
+    newest, oldest, stale, matched, cheapest = con.execute(
+        "select max(last_seen), min(last_seen), count(*) filter (where stale), count(*), "
+        "min(usd_gpu_hour) from asked where left_out is null"
     ).fetchall()[0]
     left_out = con.execute(
-        f"select left_out, count(*) from asked where not {kept} group by left_out"
+        "select left_out, count(*) from asked where left_out is not null group by left_out"
     ).fetchall()
-    return AsOf(rows, newest, oldest, stale, dict(left_out), matched)
+    return AsOf(rows, newest, oldest, stale, dict(left_out), matched, cheapest)
 
 
 def _filters(question: Question) -> tuple[list[str], dict[str, Any]]:

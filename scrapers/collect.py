@@ -11,9 +11,11 @@ move of the price never share a row.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from queue import Queue
+from queue import Full, Queue
+from threading import Event
 from typing import Protocol
 
 from gputape.scrapers import normalise as judge
@@ -96,6 +98,16 @@ class Run:
     origin: Origin = Origin.LIVE
     queue: "Queue[Read | str]" = field(default_factory=lambda: Queue(maxsize=8))
     """Scans to record; a provider's slug when it is done."""
+    closed: Event = field(default_factory=Event)
+    """Set when nobody records any more: who still asks should stop."""
+
+    def send(self, item: "Read | str") -> None:
+        """Hand something to the writer, waiting for room. Raises `Stopped` when it is gone."""
+        while not self.closed.is_set():
+            with suppress(Full):
+                self.queue.put(item, timeout=0.1)
+                return
+        raise Stopped
 
 
 def collect(
@@ -109,14 +121,17 @@ def collect(
     outcomes = []
     with ThreadPoolExecutor(max(1, len(adapters)), "provider") as threads:
         asked = [threads.submit(_ask, adapter, run, report) for adapter in adapters]
-        for item in _until_done(run.queue, len(adapters)):
-            scan = in_order(item.scan, run.memory)
-            counts = writer.record(scan, item.listing if scan.status == OK else None)
-            outcomes.append(Outcome(scan, counts))
-            report.part(outcomes[-1])
-            after_record()
-        for thread in asked:
-            thread.result()
+        try:
+            for item in _until_done(run.queue, len(adapters)):
+                scan = in_order(item.scan, run.memory)
+                counts = writer.record(scan, item.listing if scan.status == OK else None)
+                outcomes.append(Outcome(scan, counts))
+                report.part(outcomes[-1])
+                after_record()
+        finally:
+            run.closed.set()
+    for thread in asked:
+        thread.result()
     return outcomes
 
 
@@ -176,7 +191,8 @@ def _ask(adapter: Adapter, run: Run, report: Report) -> None:
         believed.end(stopped=stopped)
     finally:
         report.ended(slug)
-        run.queue.put(slug)
+        with suppress(Stopped):
+            run.send(slug)
 
 
 class _Believed:
@@ -217,7 +233,7 @@ class _Believed:
 
     def _release(self) -> None:
         for item in self._held:
-            self._run.queue.put(item)
+            self._run.send(item)
         self._held = []
 
 

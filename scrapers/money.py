@@ -13,8 +13,10 @@ NO_PRICE = re.compile(
 )
 # "$1,234.50", "$3.90/GPU-hr", "4^1" (a footnote), "256+"; "from $0.79" is a floor, not a price
 FIGURE = re.compile(
-    r"^(?:US\$|\$+|€|£)?\s*(?P<digits>\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)"
-    r"(?:\^\d+|\+|\*+|[²³¹⁰-⁹]+)?\s*(?:USD|EUR)?\s*(?:(?:/|per )\s*[\w/ -]+)?$"
+    r"^(?:US\$|\$+|€|£)?\s*"
+    r"(?P<digits>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?|\.\d+)"
+    r"(?:\^\d+|\+|\*+|[²³¹⁰-⁹]+)?\s*(?:USD|EUR)?\s*(?:(?:/|per )\s*[\w/ -]+)?$",
+    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -44,6 +46,6 @@ def figure(value: Figure) -> Decimal | None:
 
 
 def _finite(number: Decimal, value: Figure) -> Decimal:
-    if not number.is_finite() or abs(number) >= 10**12:
+    if not number.is_finite() or abs(number) >= 10**9:
         raise Unreadable(f"{value!r} is not a number that a price can be")
     return number

@@ -11,6 +11,7 @@ from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption, Quote
 
+
 def read(adapter: Adapter, pages: Sequence[Page]) -> tuple[list[Quote], list[Interruption]]:
     """Return what the pages of one part say. Raises `Refused` and `Changed`."""
     for page in pages:

@@ -20,10 +20,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from zlib import crc32
 
 from gputape.store.errors import Busy, Damaged, NoTape, TooNew
 
@@ -151,24 +153,27 @@ def migrate(con: "duckdb.DuckDBPyConnection", now: datetime, path: Path) -> None
 
 
 def _views(con: "duckdb.DuckDBPyConnection") -> None:
-    text = files("gputape.store").joinpath("views/views.sql").read_text()
-    mark = "gputape views " + str(abs(hash_text(text)))
-    found = con.execute(
-        "select comment from duckdb_views() where view_name = 'v_offers' and schema_name = 'main'"
-    ).fetchall()
-    if found == [(mark,)]:
+    if _has_our_views(con):
         return
     con.begin()
-    con.execute(text)
-    con.execute(f"comment on view v_offers is '{mark}'")
+    con.execute(_view_text())
+    con.execute(f"comment on view v_offers is '{_view_mark()}'")
     con.commit()
 
 
-def hash_text(text: str) -> int:
-    """Return a short stable number for a text, the same on every machine."""
-    from hashlib import sha256  # noqa: PLC0415
+def _has_our_views(con: "duckdb.DuckDBPyConnection") -> bool:
+    found = con.execute("select comment from duckdb_views() where view_name = 'v_offers'")
+    return found.fetchall() == [(_view_mark(),)]
 
-    return int.from_bytes(sha256(text.encode()).digest()[:6])
+
+@cache
+def _view_text() -> str:
+    return files("gputape.store").joinpath("views/views.sql").read_text("utf-8")
+
+
+@cache
+def _view_mark() -> str:
+    return f"gputape {crc32(_view_text().encode()):08x}"
 
 
 def publish(con: "duckdb.DuckDBPyConnection", path: Path) -> None:
@@ -207,26 +212,29 @@ def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
     """Open the published copy read-only.
 
     `sealed` also shuts the file system and the network to SQL and locks the settings.
-    A writer that was killed leaves commits unpublished: when nobody writes, they are
-    published first. Raises `NoTape`, `Damaged`, `TooNew`.
+    A writer that was killed leaves commits unpublished, and an older program leaves older
+    views: when nobody writes, both are made good first. Raises `NoTape`, `Damaged`, `TooNew`.
     """
     place = Place(path)
-    _publish_leftovers(place)
+    if _unpublished(place):
+        _publish_anew(place)
     if not path.exists():
         raise NoTape(f"there is no tape at {path}: run `gputape collect`, or `gputape demo`")
     seal = {"enable_external_access": "false"} if sealed else {}
     con = connect(path, read_only=True, **seal)
+    if not _has_our_views(con):
+        con.close()
+        _publish_anew(place)
+        con = connect(path, read_only=True, **seal)
     if sealed:
         con.execute("set lock_configuration = true")
     return con
 
 
-def _publish_leftovers(place: Place) -> None:
-    if not _unpublished(place):
-        return
-    with suppress(Busy, Damaged, OSError), _sole_writer(place):
-        connect(place.writer, read_only=False).close()  # replays and checkpoints a left log
-        release(place)
+def _publish_anew(place: Place) -> None:
+    """Publish what the writer's file holds, with our views, unless somebody is writing."""
+    with suppress(Busy, Damaged, OSError), writing(place.published, datetime.now(UTC)) as con:
+        publish(con, place.published)
 
 
 def _unpublished(place: Place) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gputape.app.cli.output import db_option, format_options, write
-from gputape.app.cli.words import Moment, Span
+from gputape.app.cli.words import SPAN, Moment, Span
 
 NOTHING = 4
 HISTORY = ("provider", "sku", "region", "option", "tier", "term_months", "gpu_count",
@@ -28,7 +28,7 @@ def _write(table: object, names: tuple[str, ...], fmt: str, output: Path | None)
 
 @click.command()
 @click.argument("what")
-@click.option("--days", type=click.IntRange(min=1), default=90, show_default=True)
+@click.option("--days", type=click.IntRange(1, 36_500), default=90, show_default=True)
 @click.option("--option", type=click.Choice(["on_demand", "reserved", "spot"]))
 @click.option("--provider")
 @format_options
@@ -98,7 +98,7 @@ def changes(
 
 
 def _moment(words: str) -> datetime:
-    if words[:1].isdigit() and words[-1:] in "mhdw":
+    if SPAN.fullmatch(words.strip()):
         span: timedelta = Span().convert(words, None, None)
         return datetime.now(UTC) - span
     moment: datetime = Moment().convert(words, None, None)

@@ -1,10 +1,9 @@
 """`gputape`: the verbs, and how every one of them ends.
 
 Exit codes: 0 ok · 1 error · 2 usage · 3 partial (some providers failed) · 4 nothing matched ·
-5 data older than --max-age · 6 condition true · 130 interrupted.
+5 data older than --max-age · 6 condition true · 130 interrupted · 141 pipe closed.
 """
 
-import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -84,8 +83,7 @@ def main() -> None:
         code = _say(error, 1)
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # how click ends when the reader of a pipe has left
         code = 141
     except OSError as error:
         code = _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)

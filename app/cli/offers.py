@@ -33,7 +33,7 @@ NOTHING, TOO_OLD, TRUE = 4, 5, 6
 @click.option("--as-of", type=Moment(), help="The state at a moment: 2026-08-01[T06:00].")
 @click.option("--include", help=f"Also show, with commas: {', '.join(INCLUDES)}.")
 @click.option("--sort", type=click.Choice(list(SORTS)), default="usd-gpu-hour", show_default=True)
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many rows.")
+@click.option("--limit", type=click.IntRange(0, 10**9), help="At most so many rows.")
 @click.option("--fail-below", type=Money(), metavar="USD", help="Exit 6 when an offer is cheaper.")
 @format_options
 @db_option
@@ -59,7 +59,7 @@ def offers(
     _show(answer, fmt, output)
     if not answer.rows and question.limit != 0:
         raise click.exceptions.Exit(TOO_OLD if "too old" in answer.as_of.left_out else NOTHING)
-    cheapest = min((row[1] for row in answer.rows if row[1] is not None), default=None)
+    cheapest = answer.as_of.cheapest_usd_gpu_hour
     if fail_below is not None and cheapest is not None and cheapest < fail_below:
         raise click.exceptions.Exit(TRUE)
 

@@ -22,26 +22,16 @@ def sql(db: Path, fmt: str, output: Path | None, query: str | None, listing: boo
     gputape sql "select provider, min(usd_gpu_hour) from v_offers group by all"
     gputape sql --list
     """
-    import duckdb
-
+    from gputape.analysis.sql import ask
     from gputape.analysis.views import columns
-    from gputape.store.errors import BadInput
     from gputape.store.tape import reading
 
     if listing == (query is not None):
         raise click.UsageError("give a query, or --list")
+    words = sys.stdin.read() if query == "-" else query or ""
     with reading(db, sealed=True) as con:
-        if listing:
-            table = columns(con)
-            write(table.rows, table.columns, fmt, output)
-            return
-        try:
-            result = con.execute(sys.stdin.read() if query == "-" else query or "")
-            names = [column[0] for column in result.description or ()]
-            rows = result.fetchall()
-        except duckdb.Error as error:
-            raise BadInput(str(error).strip().replace("\n", "\n  ")) from None
-    if not rows:
+        table = columns(con) if listing else ask(con, words)
+    if not table.rows:
         click.echo("no rows", err=True)
         raise click.exceptions.Exit(NOTHING)
-    write(rows, names, fmt, output)
+    write(table.rows, table.columns, fmt, output)

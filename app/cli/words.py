@@ -1,15 +1,19 @@
 """Words that people type, read: moments, spans, money. Each refusal says what would be right."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import click
 
-SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d|w)")
+# plain digits only: DuckDB 1.5.5 reads Decimal("1E+2") as 1.00
+FIGURE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
+SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]+)?)\s*(m|min|h|d|w)")
 SPANS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-TERM = re.compile(r"(\d+)\s*(y|yr|year|years|m|mo|month|months)?")
+LONGEST = timedelta(days=36_500)
+TERM = re.compile(r"([0-9]{1,3})\s*(y|yr|year|years|m|mo|month|months)?")
 
 
 class Moment(click.ParamType["datetime"]):
@@ -21,12 +25,12 @@ class Moment(click.ParamType["datetime"]):
         """Return an aware datetime; a bare date means the end of that day."""
         if isinstance(value, datetime):
             return value
+        with suppress(ValueError):
+            return datetime.combine(date.fromisoformat(value), time.max, UTC)
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time: write 2026-08-01 or 2026-08-01T06:00", param, ctx)
-        if len(value) == len("2026-08-01"):
-            moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -36,16 +40,16 @@ class Span(click.ParamType["timedelta"]):
     name = "span"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a timedelta."""
+        """Return a timedelta of at most a hundred years."""
         if isinstance(value, timedelta):
             return value
         found = SPAN.fullmatch(value.strip())
         if not found:
             self.fail(f"{value!r} is no span: write 90m, 6h, 7d or 2w", param, ctx)
-        try:
-            return timedelta(**{SPANS[found[2]]: float(found[1])})
-        except OverflowError:
-            self.fail(f"{value!r} is longer than time: write 90m, 6h, 7d or 2w", param, ctx)
+        span = timedelta(**{SPANS[found[2]]: float(found[1])})
+        if span > LONGEST:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return span
 
 
 class Money(click.ParamType["Decimal"]):
@@ -55,11 +59,8 @@ class Money(click.ParamType["Decimal"]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a positive Decimal."""
-        try:
-            amount = Decimal(str(value).removeprefix("$"))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite() or amount <= 0:
+        amount = _figure(str(value).removeprefix("$"))
+        if not amount:
             self.fail(f"{value!r} is no amount: write 2.50", param, ctx)
         return amount
 
@@ -88,10 +89,12 @@ class Count(click.ParamType["tuple[Decimal, bool]"]):
         """Return (Decimal, whether at least)."""
         if isinstance(value, tuple):
             return value
-        try:
-            count = Decimal(value.removesuffix("+"))
-        except InvalidOperation:
-            count = Decimal(0)
-        if not count.is_finite() or count <= 0:
+        count = _figure(value.removesuffix("+"))
+        if not count:
             self.fail(f"{value!r} is no count: write 8, or 8+ for at least 8", param, ctx)
         return count, value.endswith("+")
+
+
+def _figure(text: str) -> Decimal:
+    """Return plain digits as an amount, 0 for anything else."""
+    return Decimal(text if FIGURE.fullmatch(text) else 0)

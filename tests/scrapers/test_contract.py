@@ -43,9 +43,7 @@ EACH = [pytest.param(adapter, id=adapter.PROVIDER.slug) for adapter in ADAPTERS]
 
 def replayed(house: "House", adapter: Adapter, folder: Path) -> list[Outcome]:
     secrets = KEYS if folder.name == "keyed" else {}
-    return house.replay(
-        adapter, folder, secrets=secrets, wanted=frozenset(adapter.PROVIDER.groups)
-    )
+    return house.replay(adapter, folder, secrets=secrets, wanted=frozenset(adapter.PROVIDER.groups))
 
 
 @pytest.mark.parametrize(("adapter", "folder"), FOLDERS)

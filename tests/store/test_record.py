@@ -1,0 +1,350 @@
+"""What a scan does to the tape: news is added, doubt waits, nothing is edited."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gputape.store import tape
+from gputape.store.offer import Offer, Option, Origin, SeriesKey
+from gputape.store.record import Recorder, provider_number
+from gputape.store.remember import memory
+from gputape.store.scan import Counts, InterruptionRow, Listing, Reject, Scan
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class Tape:
+    """A tape, and one provider's part that is scanned hour by hour."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.hour = 0.0
+
+    def scan(self, *offers: Offer, after_hours: float = 1, **rest: Any) -> Counts:
+        """Record a complete scan that listed these offers."""
+        self.hour += after_hours
+        at = START + timedelta(hours=self.hour)
+        listing = Listing(offers=offers, rejects=rest.pop("rejects", ()),
+                          interruptions=rest.pop("interruptions", ()))  # fmt: skip
+        words: dict[str, Any] = {
+            "run_id": 1, "provider": "lambda_labs", "part": "pricing", "started_at": at,
+            "finished_at": at, "observed_at": at, "status": "ok", "parser_revision": 1,
+            "normaliser": "1",
+        }  # fmt: skip
+        return self.recorder.record(Scan(**{**words, **rest}), listing)
+
+    def prices(self, sku: str = "a") -> list[tuple[Any, ...]]:
+        """Return (price, state) of a sku's log, oldest first."""
+        return self.ask(
+            f"select price::double, state from price_log join series using (series_id) "
+            f"where sku = '{sku}' order by observed_at, scan_id"
+        )
+
+    def now(self, sku: str = "a") -> tuple[Any, ...]:
+        """Return (price, state, price held back) as the view for people says it."""
+        (row,) = self.ask(
+            f"select price::double, state, held_price::double from v_offers where sku = '{sku}'"
+        )
+        return row
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.recorder.con.execute(sql).fetchall()
+
+
+def offer(sku: str = "a", price: str = "10", **rest: Any) -> Offer:
+    option = rest.pop("option", Option.ON_DEMAND)
+    term = rest.pop("term_months", None)
+    key = SeriesKey(provider="lambda_labs", sku=sku, region="us", option=option, term_months=term)
+    words = {"gpu": "h100-sxm-80", "gpu_count": Decimal(8), "price": Decimal(price), **rest}
+    return Offer(key=key, **words)
+
+
+def many(n: int, price: str = "10") -> list[Offer]:
+    return [offer(f"s{i}", price) for i in range(n)]
+
+
+@pytest.fixture
+def t(tmp_path: Path) -> Iterator[Tape]:
+    with tape.writing(tmp_path / "tape.duckdb", START) as con:
+        yield Tape(Recorder(con))
+
+
+def test_a_first_price_is_new_and_firm(t: Tape) -> None:
+    """A series appears with its first price."""
+    assert t.scan(offer()) == Counts(offers=1, new=1)
+    assert t.now() == (10.0, "firm", None)
+
+
+def test_an_unchanged_price_adds_no_row(t: Tape) -> None:
+    """The log grows by changes, not by looks."""
+    t.scan(offer())
+    assert t.scan(offer()) == Counts(offers=1, unchanged=1)
+    assert t.prices() == [(10.0, "firm")]
+
+
+def test_prices_within_a_millionth_are_the_same_price(t: Tape) -> None:
+    """Float dust of a provider is no change."""
+    t.scan(offer(price="21.957642"))
+    assert t.scan(offer(price="21.9576420004")).unchanged == 1
+
+
+def test_a_moderate_move_is_a_change_at_once(t: Tape) -> None:
+    """A fall of 10 % needs no second witness on the tape."""
+    t.scan(offer())
+    assert t.scan(offer(price="9")).changed == 1
+    assert t.now() == (9.0, "firm", None)
+
+
+def test_a_jump_waits_for_a_second_fetch(t: Tape) -> None:
+    """A fall of 90 % is shown beside the firm price, and believed when it is seen again."""
+    t.scan(offer())
+    assert t.scan(offer(price="1")).suspects == 1
+    assert t.now() == (10.0, "firm", 1.0)
+    assert t.scan(offer(price="1")).changed == 1
+    assert t.now() == (1.0, "firm", None)
+
+
+def test_a_jump_that_returns_was_never_a_price(t: Tape) -> None:
+    """A glitch leaves a suspect row behind and no change."""
+    t.scan(offer())
+    t.scan(offer(price="1"))
+    assert t.scan(offer()).unchanged == 1
+    assert t.now() == (10.0, "firm", None)
+    assert t.ask("select event from v_changes where event <> 'new'") == []
+
+
+def test_the_same_fetch_is_no_second_witness(t: Tape) -> None:
+    """Bytes of the same moment can not confirm themselves."""
+    t.scan(offer())
+    t.scan(offer(price="1"))
+    t.scan(offer(price="1"), after_hours=0)
+    assert t.now() == (10.0, "firm", 1.0)
+
+
+def test_a_doubted_first_price_is_suspect_until_seen_again(t: Tape) -> None:
+    """What normalise doubts is kept apart from what is firm."""
+    doubted = offer(price="0.1", suspect="outside its band")
+    t.scan(doubted)
+    assert t.now()[1] == "suspect"
+    t.scan(doubted)
+    assert t.now() == (0.1, "firm", None)
+
+
+def test_two_jumps_to_different_prices_confirm_nothing(t: Tape) -> None:
+    """A second fetch must agree, not merely be another surprise."""
+    t.scan(offer())
+    t.scan(offer(price="1"))
+    t.scan(offer(price="2"))
+    assert t.now() == (10.0, "firm", 2.0)
+
+
+def test_many_moves_at_once_wait(t: Tape) -> None:
+    """A unit that changes overnight moves every price together: held, then believed."""
+    t.scan(*many(30))
+    assert t.scan(*many(30, "8")).suspects == 30
+    assert t.ask("select count(*) from v_offers where price = 10") == [(30,)]
+    assert t.scan(*many(30, "8")).changed == 30
+
+
+def test_a_spot_price_far_above_on_demand_waits(t: Tape) -> None:
+    """Spot at twice the on-demand price of the same sku is doubted."""
+    counts = t.scan(offer(), offer(price="20", option=Option.SPOT))
+    assert (counts.new, counts.suspects) == (1, 1)
+
+
+def test_a_series_that_is_no_longer_listed_is_gone(t: Tape) -> None:
+    """Gone is said once, and coming back is said too."""
+    t.scan(offer("a"), offer("b"), offer("c"))
+    assert t.scan(offer("b"), offer("c")).gone == 1
+    assert t.scan(offer("b"), offer("c")).gone == 0
+    assert t.now("a")[1] == "gone"
+    assert t.scan(offer("a"), offer("b"), offer("c")).changed == 1
+    events = t.ask("select event from v_changes where sku = 'a' order by changed_at")
+    assert events == [("new",), ("gone",), ("back",)]
+
+
+def test_most_of_a_part_missing_at_once_waits(t: Tape) -> None:
+    """A list that loses most of its rows is believed the second time."""
+    t.scan(*many(30))
+    assert t.scan(*many(3)).gone == 0
+    assert t.ask("select count(*) from v_offers where state = 'firm'") == [(30,)]
+    assert t.scan(*many(3)).gone == 27
+
+
+def test_a_failed_scan_leaves_every_price_as_it_was(t: Tape) -> None:
+    """An error is a row in the scan log and nothing else."""
+    t.scan(offer())
+    t.scan(status="unreachable", sentence="no route")
+    assert t.now() == (10.0, "firm", None)
+    assert t.ask("select last_seen from v_offers") == [(START + timedelta(hours=1),)]
+
+
+def test_an_unchanged_scan_confirms_the_whole_part(t: Tape) -> None:
+    """Equal bytes make every price of the part as young as the look."""
+    t.scan(offer("a"), offer("b"))
+    assert t.scan(status="unchanged").unchanged == 2
+    assert t.ask("select distinct last_seen from v_offers") == [(START + timedelta(hours=2),)]
+
+
+def test_a_series_listed_without_a_price_is_unpriced_not_gone(t: Tape) -> None:
+    """A price that turns into "contact sales" ends, and its series stays."""
+    t.scan(offer())
+    no = Reject(key=offer().key, reason="no_price", sentence="says 'N/A'", quote_json="{}")
+    t.scan(rejects=[no])
+    assert t.now() == (None, "unpriced", None)
+
+
+def test_a_series_that_can_not_be_read_keeps_its_price(t: Tape) -> None:
+    """An unknown spelling is our trouble: the price stands, and is not gone."""
+    t.scan(offer())
+    no = Reject(key=offer().key, reason="unknown_gpu", sentence="?", quote_json="{}")
+    t.scan(rejects=[no])
+    assert t.now() == (10.0, "firm", None)
+
+
+def test_rejects_are_kept_once_with_first_and_last_seen(t: Tape) -> None:
+    """A reject that stays adds no row; when it goes, that is kept too."""
+    no = Reject(key=offer("z").key, reason="unknown_gpu", sentence="add it", quote_json='{"a": 1}')
+    for _ in range(3):
+        t.scan(offer(), rejects=[no])
+    assert t.ask("select count(*) from reject") == [(1,)]
+    assert t.ask("select scans, present, quote->>'a' from v_rejects") == [(3, True, "1")]
+    t.scan(offer())
+    assert t.ask("select scans, present, last_seen from v_rejects") == [
+        (3, False, START + timedelta(hours=4))
+    ]
+
+
+def test_availability_is_noted_without_being_a_price_change(t: Tape) -> None:
+    """Stock comes and goes; the price did not move."""
+    t.scan(offer(available=True))
+    assert t.scan(offer(available=False)).changed == 0
+    assert t.ask("select available from v_offers") == [(False,)]
+    assert t.ask("select event from v_changes where event = 'price'") == []
+
+
+def test_a_better_alias_makes_no_new_series(t: Tape) -> None:
+    """What we understand may change; the provider's words are the series."""
+    t.scan(offer(gpu="h100-80"))
+    assert t.scan(offer(gpu="h100-sxm-80")).new == 0
+    assert t.ask("select gpu from v_offers") == [("h100-sxm-80",)]
+    assert t.ask("select count(*) from series") == [(1,)]
+
+
+def test_a_correction_is_never_a_price_move(t: Tape) -> None:
+    """A fix of ours replaces what was believed, and `changes` does not hear of it."""
+    t.scan(offer(price="80"))
+    t.hour -= 1
+    t.scan(offer(price="10"), origin=Origin.CORRECTION)
+    assert t.now() == (10.0, "firm", None)
+    assert t.ask("select price::double, valid_to from v_prices") == [(10.0, None)]
+    t.scan(offer(price="10"))
+    t.scan(offer(price="9"))
+    moves = t.ask("select old_price::double, price::double from v_changes where event = 'price'")
+    assert moves == [(10.0, 9.0)]
+
+
+def test_intervals_of_a_series_meet_and_never_overlap(t: Tape) -> None:
+    """Each price holds until the next one, and the last one holds still."""
+    for price in ("10", "9", "9", "11"):
+        t.scan(offer(price=price))
+    rows = t.ask("select price::double, valid_from, valid_to from v_prices order by valid_from")
+    hours = [START + timedelta(hours=h) for h in (1, 2, 4)]
+    assert rows == [(10.0, hours[0], hours[1]), (9.0, hours[1], hours[2]), (11.0, hours[2], None)]
+
+
+def test_the_state_at_any_moment_can_be_asked(t: Tape) -> None:
+    """`offers_at(T)` knows what stood at T, held-back prices included."""
+    t.scan(offer())
+    t.scan(offer(price="1"))
+    t.scan(offer(price="1"))
+    at = "offers_at(timestamptz '2026-11-01 {}:30:00+00')"
+    assert t.ask(f"select price::double from {at.format('01')}") == [(10.0,)]
+    assert t.ask(f"select price::double, held_price::double from {at.format('02')}") == [
+        (10.0, 1.0)
+    ]
+    assert t.ask(f"select price::double from {at.format('03')}") == [(1.0,)]
+    assert t.ask(f"select * from {at.format('00')}") == []
+
+
+def test_a_day_that_is_over_becomes_one_row(t: Tape) -> None:
+    """Open, low, high, close and the mean weighted by time, to the hour."""
+    t.scan(offer(price="10"), after_hours=0)  # 00:00
+    t.scan(offer(price="9"), after_hours=6)  # 06:00
+    t.scan(offer(price="12"), after_hours=6)  # 12:00
+    assert t.ask("select count(*) from daily") == [(0,)]
+    t.scan(offer(price="12"), after_hours=14)  # 02:00 of the next day
+    rows = t.ask(
+        "select day, open::int, low::int, high::int, close::int, mean, hours, changes from daily"
+    )
+    assert rows == [(date(2026, 11, 1), 10, 9, 12, 12, (60 + 54 + 144) / 24, 24.0, 3)]
+    t.scan(offer(price="12"))
+    assert t.ask("select count(*) from daily") == [(1,)]
+
+
+def test_the_daily_view_shows_days_before_they_are_over(t: Tape) -> None:
+    """Today is in `v_daily`, as far as it has been seen."""
+    t.scan(offer(price="16"), after_hours=0)
+    t.scan(offer(price="8"), after_hours=2)
+    (row,) = t.ask(
+        "select low_usd_gpu_hour::double, close_usd_gpu_hour::double, hours from v_daily"
+    )
+    assert row == (1.0, 1.0, 2.0)
+
+
+def test_a_part_s_gone_series_do_not_touch_another_part(t: Tape) -> None:
+    """Gone is judged within a part: another region's list says nothing about this one."""
+    t.scan(offer("a"), part="one")
+    assert t.scan(offer("b"), part="two").gone == 0
+    assert t.now("a")[1] == "firm"
+
+
+def test_interruption_figures_are_kept_when_they_change(t: Tape) -> None:
+    """Published interruption buckets are facts of their own, a row a change."""
+    row = InterruptionRow(sku="a", region="us", low_percent=5, high_percent=10, saving_percent=60)
+    t.scan(interruptions=[row])
+    t.scan(interruptions=[row])
+    t.scan(interruptions=[replace(row, saving_percent=61)])
+    assert t.ask("select saving_percent from interruption order by scan_id") == [(60,), (61,)]
+    assert t.ask("select low_percent, high_percent, saving_percent from v_interruptions") == [
+        (5, 10, 61)
+    ]
+
+
+def test_a_scan_that_fails_to_be_written_leaves_nothing(t: Tape) -> None:
+    """A transaction is whole or not at all, and the recorder goes on."""
+    t.scan(offer())
+    too_many_digits = replace(offer("b"), price=Decimal(10) ** 12)
+    with pytest.raises(Exception, match=r"."):
+        t.scan(offer(price="9"), too_many_digits)
+    assert t.prices() == [(10.0, "firm")]
+    assert t.ask("select count(*) from scan") == [(1,)]
+    assert t.scan(offer(price="9")).changed == 1
+
+
+def test_a_recorder_that_is_opened_anew_knows_what_the_old_one_knew(tmp_path: Path) -> None:
+    """What is held in memory is what the log says: reopening changes nothing."""
+    path = tmp_path / "tape.duckdb"
+    with tape.writing(path, START) as con:
+        first = Tape(Recorder(con))
+        first.scan(offer("a"), offer("b"), *many(3))
+        first.scan(offer("a", "1"), offer("b"), *many(3))
+    with tape.writing(path, START) as con:
+        again = Tape(Recorder(con))
+        again.hour = first.hour
+        assert memory(con).parts["lambda_labs", "pricing"].pending == 1
+        assert again.scan(offer("a", "1"), offer("b"), *many(3)).changed == 1
+
+
+def test_series_ids_need_no_coordination() -> None:
+    """Every provider has its own range of ids, by its name alone."""
+    from gputape.scrapers.registry import ADAPTERS
+
+    numbers = {provider_number(found.PROVIDER.slug) for found in ADAPTERS}
+    assert len(numbers) == len(ADAPTERS)
+    assert all(0 <= number < 2**31 for number in numbers)
