@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gputape.analysis.offers import INCLUDES, SORTS, Answer, Question
-from gputape.app.cli.output import db_option, format_options, write
+from gputape.app.cli.output import db_option, format_options, shown, write
 from gputape.app.cli.words import Count, Moment, Money, Span, Term
 
 # what a person reads; the machine formats have every column
@@ -112,7 +112,9 @@ def _for_people(row: dict[str, Any]) -> list[Any]:
     notes = [
         row["state"] if row["state"] != "firm" else None,
         row["reason"],
-        f"now says {row['held_price']:f}, unconfirmed" if row["held_price"] else None,
+        f"now says {shown(row['held_price'])} {row['currency']}, unconfirmed"
+        if row["held_price"]
+        else None,
         f"stale: seen {seen:%Y-%m-%d %H:%M}" if row["stale"] else None,
         "derived" if row["derived"] else None,
         f"via {row['relay']}" if row["relay"] else None,

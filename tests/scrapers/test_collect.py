@@ -274,7 +274,7 @@ def test_nothing_is_kept_of_a_body_that_was_cut(house: "House", tmp_path: Path) 
     way = httpx.MockTransport(lambda _: httpx.Response(200, stream=Cut()))
     import stamina
 
-    with stamina.set_testing(True, attempts=2):  # noqa: FBT003
+    with stamina.set_testing(True, attempts=2):
         house.collect([seller("a")], lambda _: way)
     assert [status for *_, status, _ in statuses(house)] == ["unreachable"]
     assert list((house.folder / "archive").rglob("*")) == []

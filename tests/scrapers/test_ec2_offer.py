@@ -130,7 +130,7 @@ def test_bare_metal_is_an_instance() -> None:
         ("General purpose", "", False),
     ],
 )
-def test_an_unknown_accelerator_is_let_through(family: str, gpus: str, kept: bool) -> None:  # noqa: FBT001
+def test_an_unknown_accelerator_is_let_through(family: str, gpus: str, kept: bool) -> None:
     """A type that the facts lack becomes a quote, so that it is counted and noticed."""
     row = good_row(Instance_Type="x99.large", Instance_Family=family, GPU=gpus)
     found = list(ec2_offer.quotes([row], KNOWN, CODES))
