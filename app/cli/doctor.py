@@ -54,10 +54,13 @@ def _look(db: Path, now: datetime) -> Iterator[Line]:
 
 def _config() -> Line:
     from gputape.app import config
+    from gputape.scrapers.registry import adapter
     from gputape.store.errors import BadInput
 
     try:
-        _, path = config.load()
+        settings, path = config.load()
+        for slug in settings.providers:
+            adapter(slug)
     except BadInput as error:
         return "config", "bad", str(error)
     return "config", "ok", str(path) if path else "none: defaults"

@@ -36,7 +36,10 @@ def providers(fmt: str, output: Path | None) -> None:
 
 def _provider(provider: "Provider", settings: "Config") -> list[object]:
     hours = provider.cadence.total_seconds() / 3600
-    found = [f"{key} {'set' if os.environ.get(key) else 'not set'}" for key in provider.keys]
+    found = [
+        f"{key} {'set' if os.environ.get(key) or os.environ.get(f'{key}_FILE') else 'not set'}"
+        for key in provider.keys
+    ]
     return [
         provider.slug,
         provider.name,

@@ -1,6 +1,7 @@
 """Rows on stdout in the format a person or a program asked for; talk goes to stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import click
 from gputape.store.offer import half_up
 
 FORMATS = ("table", "json", "jsonl", "csv", "parquet", "md")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a sku must not steer the terminal
 Rows = Sequence[Sequence[Any]]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -115,9 +117,11 @@ def _table(rows: Rows, columns: Sequence[str], out: IO[str]) -> None:
         table.add_column(column, justify="right" if _is_number(rows, i) else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(shown, row))
-    # a pipe has no width: give it all that it needs
-    width = None if out.isatty() else 10_000
-    Console(file=out, width=width, highlight=False, markup=False).print(table)
+    # on a narrow terminal a long line wraps there: fitting the table would crop prices to "…"
+    console = Console(file=out, width=10_000, highlight=False, markup=False)
+    with console.capture() as text:
+        console.print(table)
+    out.writelines(line.rstrip() + "\n" for line in text.get().splitlines())
 
 
 def _parquet(rows: Rows, columns: Sequence[str], output: Path | None) -> None:
@@ -157,4 +161,4 @@ def shown(value: Any) -> str:
         return f"{whole}.{places:0<2}" if places else whole
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")
-    return str(value)
+    return CONTROL.sub("?", str(value))
