@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gputape.store.literal import filled
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -41,7 +43,7 @@ def history(
 
     `usd_gpu_hour` is NULL where no exchange rate is known; `valid_to` is NULL for the present.
     """
-    rows = con.execute(
+    sql = filled(
         f"select {', '.join(INTERVAL)} from v_prices "
         "where (list_contains($gpus, gpu) or list_contains($skus, sku)) "
         "and coalesce(valid_to, 'infinity'::timestamptz) > $since "
@@ -50,8 +52,8 @@ def history(
         "valid_from",
         {"gpus": sorted(gpus), "skus": sorted(skus), "since": since, "option": option,
          "provider": provider},
-    ).fetchall()  # fmt: skip
-    return Table(rows, INTERVAL)
+    )  # fmt: skip
+    return Table(con.execute(sql).fetchall(), INTERVAL)
 
 
 def changes(
@@ -68,7 +70,7 @@ def changes(
     `gpu_hour` and `old_gpu_hour` are in the native currency. `events`: `price`, `new`, `gone`,
     `unpriced`, `back`.
     """
-    rows = con.execute(
+    sql = filled(
         f"select {', '.join(CHANGE)} from v_changes where changed_at > $since "
         "and list_contains($events, event) "
         "and ($gpus is null or list_contains($gpus, gpu)) "
@@ -76,5 +78,5 @@ def changes(
         "order by changed_at desc, provider, sku, region, series_id",
         {"since": since, "events": list(events), "gpus": gpus and sorted(gpus), "option": option,
          "provider": provider},
-    ).fetchall()  # fmt: skip
-    return Table(rows, CHANGE)
+    )  # fmt: skip
+    return Table(con.execute(sql).fetchall(), CHANGE)

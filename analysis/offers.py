@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gputape.store.errors import BadInput
+from gputape.store.literal import filled
 from gputape.store.regions import CONTINENTS, places_on
 
 if TYPE_CHECKING:
@@ -116,15 +117,13 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
         raise BadInput(f"can not sort by {question.sort!r}: one of {', '.join(SORTS)}")
     tests, values = _filters(question)
     values |= {"at": question.as_of or now, "max_age": question.max_age}
-    source = "offers_at($as_of::timestamptz)" if question.as_of else "v_offers"
-    if question.as_of:
-        values["as_of"] = question.as_of
-    con.execute(
+    source = "offers_at($at)" if question.as_of else "v_offers"
+    sql = (
         f"create or replace temp table asked as select {', '.join(COLUMNS)}, "
         f"{_left_out(question.include)} as left_out from {source} "
-        f"where {' and '.join(tests) or 'true'}",
-        values,
+        f"where {' and '.join(tests) or 'true'}"
     )
+    con.execute(filled(sql, values))
     limit = f"limit {question.limit}" if question.limit is not None else ""
     rows = con.execute(
         f"select {', '.join(COLUMNS)} from asked where left_out is null "

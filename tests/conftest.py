@@ -98,6 +98,7 @@ def _acme(*, then: bool) -> list[Any]:
         _offer("acme", "paris", "2.00", currency="EUR"),
         _offer("acme", "sold-out", "3.50", available=False),
         _offer("acme", "jumper", "2.50" if then else "0.90"),
+        _offer("acme", "mover", "3.20" if then else "2.80"),
     ]
     return [
         *offers,

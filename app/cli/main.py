@@ -4,6 +4,7 @@ Exit codes: 0 ok · 1 error · 2 usage · 3 partial (some providers failed) · 4
 5 data older than --max-age · 6 condition true · 130 interrupted · 141 pipe closed.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -70,24 +71,37 @@ def main() -> None:
     """Run a verb; whatever happens, end with a sentence and a code, never a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        code = done.exit_code
-    except click.Abort:
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except BadInput as error:
-        code = _say(error, 2)
-    except GputapeError as error:
-        code = _say(error, 1)
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit:  # how click ends when the reader of a pipe has left
-        code = 141
-    except OSError as error:
-        code = _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        code = _end(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(error: BaseException) -> int:
+    """Say what has to be said of an error, and return the code to end with."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            return 130
+        case SystemExit():  # how click ends when the reader of a pipe has left
+            return 141
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case GputapeError():
+            return _say(error, 2 if isinstance(error, BadInput) else 1)
+        case OSError():
+            return _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    if os.environ.get("GPUTAPE_DEBUG"):
+        raise error
+    return _say(_our_fault(error), 1)
+
+
+def _our_fault(error: BaseException) -> str:
+    return (
+        f"a mistake of the program ({type(error).__name__}: {error}): run it again with "
+        "GPUTAPE_DEBUG=1 and report what it prints"
+    )
 
 
 def _say(sentence: object, code: int) -> int:
