@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from gputape.scrapers import ecb
 from gputape.scrapers.adapter import Adapter, Source
 from gputape.scrapers.archive import Archive
 from gputape.scrapers.collect import Outcome, Report, Run, collect, reread
@@ -65,7 +66,7 @@ def run(plan: Plan, report: Report) -> list[Outcome]:
     with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
         known = memory(recorder.con)
         return collect(
-            plan.adapters,
+            [*plan.adapters, *_rates(plan, recorder)],
             _run(plan, known, _visits(plan, known, stack)),
             recorder,
             report,
@@ -112,6 +113,13 @@ def provider_rows() -> list[tuple[Any, ...]]:
         )
         for p in (adapter.PROVIDER for adapter in ADAPTERS)
     ]  # fmt: skip
+
+
+def _rates(plan: Plan, recorder: Recorder) -> list[Adapter]:
+    """Return the source of exchange rates, when the tape holds a price that needs one."""
+    foreign = recorder.con.execute("select 1 from price_log where currency <> 'USD' limit 1")
+    recorded = plan.replay is None or (plan.replay / ecb.PROVIDER.slug).exists()
+    return [ecb] if foreign.fetchall() and recorded else []
 
 
 def _run(plan: Plan, known: Memory, visit: Callable[[Adapter], Visit]) -> Run:

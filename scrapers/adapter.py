@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from gputape.scrapers.page import Page
-from gputape.scrapers.quote import Interruption, Quote
+from gputape.scrapers.quote import Interruption, Quote, Rate
 from gputape.store.offer import Option
 
 
@@ -111,6 +111,6 @@ class Adapter(Protocol):
         """Ask for every part."""
         ...
 
-    def parse(self, pages: Sequence[Page], /) -> Iterable[Quote | Interruption]:
+    def parse(self, pages: Sequence[Page], /) -> Iterable[Quote | Interruption | Rate]:
         """Read the pages of one part: no network, no clock, no environment."""
         ...

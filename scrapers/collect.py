@@ -12,7 +12,7 @@ move of the price never share a row.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from queue import Full, Queue
 from threading import Event
@@ -38,6 +38,7 @@ from gputape.store.scan import (
     Listing,
     Memory,
     PageRow,
+    RateRow,
     Scan,
 )
 
@@ -292,24 +293,16 @@ def archived(archive: Archive, row: PageRow) -> Page:
 
 def _read(adapter: Adapter, part: Part, run: Run) -> Read:
     try:
-        quotes, risks = read(adapter, part.pages)
+        said = read(adapter, part.pages)
     except SourceError as error:
         return Read(_scan(adapter, part, run, error=error))
-    scan = replace(_scan(adapter, part, run), quotes=len(quotes))
-    verdict = judge.normalise(adapter.PROVIDER.slug, quotes, scan.observed_at)
+    scan = replace(_scan(adapter, part, run), quotes=len(said.quotes))
+    verdict = judge.normalise(adapter.PROVIDER.slug, said.quotes, scan.observed_at)
     listing = Listing(
         offers=verdict.offers,
         rejects=verdict.rejects,
-        interruptions=[
-            InterruptionRow(
-                sku=risk.sku,
-                region=risk.region,
-                low_percent=risk.low_percent,
-                high_percent=risk.high_percent,
-                saving_percent=risk.saving_percent,
-            )
-            for risk in risks
-        ],
+        interruptions=[InterruptionRow(**asdict(risk)) for risk in said.interruptions],
+        rates=[RateRow(**asdict(rate)) for rate in said.rates],
     )
     return Read(replace(scan, next_effective_at=verdict.next_effective_at), listing)
 

@@ -54,10 +54,11 @@ class Page:
 
     @cached_property
     def soup(self) -> "BeautifulSoup":
-        """The body as HTML."""
+        """The body as HTML, or as XML when it says so."""
         from bs4 import BeautifulSoup  # noqa: PLC0415  # 80 ms that JSON sources need not pay
 
-        return BeautifulSoup(self.body, "lxml")
+        xml = self.body.lstrip().startswith(b"<?xml")
+        return BeautifulSoup(self.body, "xml" if xml else "lxml")
 
     def all(self, selector: str, inside: "Tag | None" = None) -> "list[Tag]":
         """Return every element the CSS selector finds, at least one."""

@@ -5,7 +5,7 @@ an instance-hour stays an instance-hour. `normalise` reads, converts and judges.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
@@ -63,6 +63,15 @@ class Quote:
     source_sku: str | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What one unit of a currency was worth on a day."""
+
+    day: date
+    currency: str
+    usd_per_unit: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

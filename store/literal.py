@@ -5,7 +5,7 @@ installed: 0.4 CPU s, more than everything else in `gputape offers` together.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,19 +19,17 @@ def filled(sql: str, values: Mapping[str, Any]) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return a value as SQL spells it. Raises TypeError for a type that has no spelling here."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
-    if isinstance(value, datetime):
-        return f"timestamptz '{value.isoformat()}'"
-    if isinstance(value, timedelta):
-        return f"to_microseconds({value // timedelta(microseconds=1)})"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(literal, value))}]::varchar[]"
-    raise TypeError(f"no SQL literal for {type(value).__name__}")
+    """Return a value as SQL spells it. Raises KeyError for a type that has no spelling here."""
+    return SPELLINGS[type(value)](value)
+
+
+SPELLINGS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "null",
+    bool: lambda value: str(value).lower(),
+    int: str,
+    Decimal: lambda value: f"{value:f}",
+    datetime: lambda value: f"timestamptz '{value.isoformat()}'",
+    timedelta: lambda value: f"to_microseconds({value // timedelta(microseconds=1)})",
+    str: lambda value: "'" + value.replace("'", "''") + "'",
+    list: lambda value: f"[{', '.join(map(literal, value))}]::varchar[]",
+}

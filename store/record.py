@@ -81,6 +81,7 @@ class Recorder:
             counts = self._append(scan, scan_id, incoming, listing)
             self._add_rejects(scan, scan_id, listing.rejects)
             self._add_interruptions(scan, scan_id, listing)
+            self._add_rates(scan, listing)
         elif scan.status == UNCHANGED:
             counts.unchanged = self._one(
                 "select count(*) from now_state where provider = ? and part = ? and state = 'firm'",
@@ -285,6 +286,14 @@ class Recorder:
                     (scan.provider, row.sku, row.region, scan.observed_at, scan_id, *figures)
                 )
         self._insert("interruption", rows)
+
+    def _add_rates(self, scan: Scan, listing: Listing) -> None:
+        known = set(self.con.execute("select day, currency from fx").fetchall())
+        self._insert("fx", [
+            (rate.day, rate.currency, rate.usd_per_unit, scan.provider)
+            for rate in listing.rates
+            if (rate.day, rate.currency) not in known
+        ])  # fmt: skip
 
     def _add_scan(self, scan: Scan, scan_id: int, counts: Counts) -> None:
         size = sum(page.bytes for page in scan.pages if not page.context)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 from gputape.store.offer import Offer, Origin, SeriesKey
 
@@ -69,12 +70,22 @@ class InterruptionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateRow:
+    """What one unit of a currency was worth on a day, in US dollars."""
+
+    day: date
+    currency: str
+    usd_per_unit: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Everything one complete scan listed."""
 
     offers: Sequence[Offer] = ()
     rejects: Sequence[Reject] = ()
     interruptions: Sequence[InterruptionRow] = ()
+    rates: Sequence[RateRow] = ()
 
 
 @dataclass(slots=True)

@@ -71,12 +71,12 @@ def main() -> None:
     """Run a verb; whatever happens, end with a sentence and a code, never a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # the last door
         code = _end(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _end(error: BaseException) -> int:
+def _end(error: BaseException) -> int:  # noqa: PLR0911  # one return for each way to end
     """Say what has to be said of an error, and return the code to end with."""
     match error:
         case click.exceptions.Exit():

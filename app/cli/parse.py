@@ -48,7 +48,8 @@ def parse(
     from gputape.scrapers.registry import adapter
 
     pages = [_page(file, url) for file in files]
-    quotes, risks = read(adapter(slug), pages)
+    said = read(adapter(slug), pages)
+    quotes, risks = said.quotes, said.interruptions
     verdict = normalise(slug, quotes, max(page.fetched_at for page in pages))
     if rejects:
         write([_reject(reject) for reject in verdict.rejects], REJECT, fmt, output)

@@ -47,6 +47,9 @@ class Bars:
 
     def started(self, provider: str, /) -> None:
         """Say that it is being asked."""
+        if provider not in self._tasks:
+            self._tasks[provider] = self._bars.add_task(provider, total=None, state="")
+            self._parts[provider] = [0, 0, 0]
         self._bars.update(self._tasks[provider], state="asking")
 
     def ended(self, provider: str, /) -> None:
