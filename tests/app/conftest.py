@@ -3,9 +3,10 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,21 +49,25 @@ def gputape(
     tape: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Callable[..., Ran]:
+) -> Iterator[Callable[..., Ran]]:
     """Run `main` with words, by default on the tape of `fixtures/`."""
     from gputape.app.cli.main import main
 
-    def run(*words: object, db: Path | None = tape, stdin: str = "") -> Ran:
+    def run(*words: object, db: Path = tape, stdin: str = "", **environment: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["gputape", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        monkeypatch.setenv("GPUTAPE_DB", str(db)) if db else monkeypatch.delenv("GPUTAPE_DB", False)
+        for name, value in ({"GPUTAPE_DB": str(db)} | environment).items():
+            monkeypatch.setenv(name, value)
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main()
         said = capsys.readouterr()
         return Ran(int(str(end.value.code)), said.out, said.err)
 
-    return run
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield run
+    for number, handler in handlers:
+        signal.signal(number, handler)
 
 
 @pytest.fixture

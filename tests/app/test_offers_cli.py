@@ -510,3 +510,11 @@ def test_the_flag_wins_over_the_environment(gputape: Run, tape: Path, kinds: Pat
                   db=tape)  # fmt: skip
 
     assert "host-1" in ran.out
+
+
+@pytest.mark.parametrize("word", ["o'brien", "x' or '1'='1", "$at", "'); drop view v_offers; --"])
+def test_words_stay_words(gputape: Run, word: str) -> None:
+    """Quotes and dollar signs in a word match nothing, and do nothing else."""
+    ran = gputape("offers", "--tier", word, "--region", word, "--provider", word)
+
+    assert (ran.code, ran.out) == (4, "nothing matched\n")

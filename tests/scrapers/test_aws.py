@@ -43,12 +43,12 @@ def page(source: Path | bytes | str, url: str = "https://example.test/file") -> 
 
 def quotes(*sources: Path | bytes | str) -> list[Quote]:
     """Return the prices of one part."""
-    return read(aws, [page(source) for source in sources])[0]
+    return read(aws, [page(source) for source in sources]).quotes
 
 
 def risks(source: Path) -> list[Interruption]:
     """Return the interruption buckets of one part."""
-    return read(aws, [page(source)])[1]
+    return read(aws, [page(source)]).interruptions
 
 
 def payload(name: str) -> Path:
@@ -94,7 +94,7 @@ def fetched(
 def said(part: Part) -> list[Quote]:
     """Return the prices of a fetched part."""
     assert part.error is None
-    return read(aws, part.pages)[0]
+    return read(aws, part.pages).quotes
 
 
 def changed_copy(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> Path:
@@ -274,7 +274,7 @@ def test_an_interruption_bucket_has_two_ends(label: str, ends: tuple[int, int]) 
     types["p5.48xlarge"]["r"] = index
     [found] = [
         risk
-        for risk in read(aws, [page(json.dumps(advisor))])[1]
+        for risk in read(aws, [page(json.dumps(advisor))]).interruptions
         if (risk.sku, risk.region) == ("p5.48xlarge", "us-east-1")
     ]
     assert (found.low_percent, found.high_percent) == ends

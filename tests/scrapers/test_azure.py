@@ -34,7 +34,7 @@ ROW: dict[str, Any] = json.loads((FIXTURES / "eastus_1.json").read_bytes())["Ite
 def quotes(*bodies: bytes) -> list[Quote]:
     """Return what the adapter reads in the pages of one part."""
     pages = [Page(url=azure.API, fetched_at=SEEN, read=lambda body=body: body) for body in bodies]
-    return read(azure, pages)[0]
+    return read(azure, pages).quotes
 
 
 def of_rows(*changes: dict[str, Any]) -> list[Quote]:

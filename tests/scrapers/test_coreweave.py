@@ -29,7 +29,7 @@ def page(body: bytes) -> Page:
 
 def quotes(body: bytes) -> list[Quote]:
     """Return what the adapter reads in a page."""
-    return read(coreweave, [page(body)])[0]
+    return read(coreweave, [page(body)]).quotes
 
 
 def prices(found: list[Quote], sku: str) -> dict[tuple[str, Option], object]:

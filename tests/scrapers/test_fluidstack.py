@@ -30,7 +30,7 @@ def quotes(text: str) -> list[Quote]:
         fetched_at=datetime(2025, 1, 9, tzinfo=UTC),
         read=text.encode,
     )
-    return read(fluidstack, [page])[0]
+    return read(fluidstack, [page]).quotes
 
 
 def test_table_of_january_2025_prices_a_gpu_on_demand_and_for_a_year() -> None:

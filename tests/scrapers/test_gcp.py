@@ -35,7 +35,7 @@ IOWA = ["us-central1"]
 def quotes(*bodies: bytes) -> list[Quote]:
     """Return what the adapter reads in the pages of one part."""
     pages = [Page(url="page", fetched_at=SEEN, read=lambda body=body: body) for body in bodies]
-    return read(gcp, pages)[0]
+    return read(gcp, pages).quotes
 
 
 def judged(found: list[Quote]) -> Verdict:

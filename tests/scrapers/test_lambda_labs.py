@@ -35,7 +35,7 @@ def page(body: bytes) -> Page:
 
 def quotes(*bodies: bytes) -> list[Quote]:
     """Return what the adapter reads in the pages of one part."""
-    return read(lambda_labs, [page(body) for body in bodies])[0]
+    return read(lambda_labs, [page(body) for body in bodies]).quotes
 
 
 def prices(found: list[Quote]) -> dict[str, object]:
@@ -263,15 +263,15 @@ def test_without_a_key_the_page_is_one_part(tmp_path: Path) -> None:
     """The default collection asks for one page and needs no key."""
     [part] = fetched("lambda_labs", FIXTURES.parent, tmp_path)
     assert (part.name, part.error) == ("pricing", None)
-    assert read(lambda_labs, part.pages)[0] == quotes(PRICING)
+    assert read(lambda_labs, part.pages).quotes == quotes(PRICING)
 
 
 def test_with_a_key_nothing_is_listed_twice(tmp_path: Path) -> None:
     """The API lists the instances; of the page only the clusters are read."""
     api, clusters = fetched("keyed", FIXTURES, tmp_path, key="secret")
     assert [api.name, clusters.name] == ["api", "clusters"]
-    assert {q.option for q in read(lambda_labs, api.pages)[0]} == {Option.ON_DEMAND}
-    assert prices(read(lambda_labs, clusters.pages)[0]) == {
+    assert {q.option for q in read(lambda_labs, api.pages).quotes} == {Option.ON_DEMAND}
+    assert prices(read(lambda_labs, clusters.pages).quotes) == {
         f"1-Click Cluster NVIDIA HGX B200 16 {UP_TO_A_YEAR}": "$9.86"
     }
 

@@ -27,7 +27,7 @@ H100: dict[str, Any] = json.loads(PRODUCTS)["items"][0]
 
 def quotes(body: bytes) -> list[Quote]:
     """Return what the adapter reads in a product list."""
-    return read(oracle, [Page(url=oracle.URL, fetched_at=SEEN, read=lambda: body)])[0]
+    return read(oracle, [Page(url=oracle.URL, fetched_at=SEEN, read=lambda: body)]).quotes
 
 
 def of_item(**change: Any) -> list[Quote]:
