@@ -9,6 +9,7 @@ Which of the scan's prices are news, and which must wait, is `verdict.py`.
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -38,6 +39,11 @@ class Recorder:
 
     def __init__(self, con: "duckdb.DuckDBPyConnection") -> None:
         self.con = con
+        self._load()
+
+    def _load(self) -> None:
+        """Know what the tape says, as if it had just been opened."""
+        con = self.con
         self._last_scan_id = self._one("select coalesce(max(scan_id), 0) from scan")
         con.execute(STATE)
         self._counters = {
@@ -67,7 +73,7 @@ class Recorder:
             self.con.commit()
         except BaseException:
             self.con.rollback()
-            self.__init__(self.con)  # type: ignore[misc]  # what was kept in memory is void
+            self._load()  # what was kept in memory is void
             raise
         self._last_scan_id = scan_id
         self.con.execute("checkpoint")
@@ -370,8 +376,6 @@ def reject_key(reject: Reject) -> str:
 
 def hash_key(reject: Reject) -> str:
     """Return 12 hex digits of the series' words."""
-    from hashlib import sha256  # noqa: PLC0415
-
     key = reject.key
     words = (key.provider, key.sku, key.region, key.zone, key.option, key.tier, key.term_months,
              key.payment)  # fmt: skip

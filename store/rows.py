@@ -42,7 +42,8 @@ def offer_table(offers: Sequence[Offer], part: str) -> pa.Table:
 
 
 def unjudged_table(rejects: Sequence[Reject]) -> pa.Table:
-    """Return the series' words of what was listed but could not be read, with the reason."""
+    """Return the series' words of what was listed but could not be read, each with a reason."""
+    rejects = list({reject.key: reject for reject in rejects}.values())
     columns: dict[str, Sequence[Any]] = {"n": range(len(rejects))}
     columns |= {name: [getattr(reject.key, name) for reject in rejects] for name in KEY}
     columns["reason"] = [reject.reason for reject in rejects]

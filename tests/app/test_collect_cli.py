@@ -251,8 +251,9 @@ def test_a_secret_is_written_nowhere(gputape: Run, root: Path, tmp_path: Path) -
     for slug in ("gcp", "lambda_labs"):
         (folder / slug).parent.mkdir(exist_ok=True)
         (folder / slug).symlink_to(root / "fixtures" / slug / "keyed")
+    keys = {"GCP_API_KEY": SECRET, "LAMBDA_API_KEY": SECRET}
     ran = gputape("collect", "gcp", "lambda_labs", "--replay", folder, "--record", "kept",
-                  db=Path("own/tape.duckdb"), GCP_API_KEY=SECRET, LAMBDA_API_KEY=SECRET)  # fmt: skip
+                  db=tmp_path / "own" / "tape.duckdb", **keys)  # fmt: skip
     written = [file for file in tmp_path.rglob("*") if file.is_file() and not file.is_symlink()]
 
     assert ran.code == 0
