@@ -76,7 +76,12 @@ def changes(
         "and ($gpus is null or list_contains($gpus, gpu)) "
         "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
         "order by changed_at desc, provider, sku, region, series_id",
-        {"since": since, "events": list(events), "gpus": gpus and sorted(gpus), "option": option,
+        {"since": since, "events": list(events), "gpus": in_order(gpus), "option": option,
          "provider": provider},
     )  # fmt: skip
     return Table(con.execute(sql).fetchall(), CHANGE)
+
+
+def in_order(words: frozenset[str] | None) -> list[str] | None:
+    """Return words as a list for SQL; none at all stays an empty list, any stays None."""
+    return None if words is None else sorted(words)

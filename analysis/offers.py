@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from gputape.analysis.history import in_order
 from gputape.store.errors import BadInput
 from gputape.store.literal import filled
 from gputape.store.regions import CONTINENTS, places_on
@@ -153,10 +154,8 @@ def _as_of(con: "duckdb.DuckDBPyConnection", rows: int) -> AsOf:
 def _filters(question: Question) -> tuple[list[str], dict[str, Any]]:
     """Return SQL conditions and their values; what is None asks nothing."""
     asked: dict[str, tuple[str, Any]] = {
-        "gpus": ("list_contains($gpus, gpu)", question.gpus and sorted(question.gpus)),
-        "providers": (
-            "list_contains($providers, provider)", question.providers and sorted(question.providers)
-        ),
+        "gpus": ("list_contains($gpus, gpu)", in_order(question.gpus)),
+        "providers": ("list_contains($providers, provider)", in_order(question.providers)),
         "option": ("option = $option", question.option),
         "tier": ("tier = $tier", question.tier),
         "term": ("term_months = $term", question.term_months),

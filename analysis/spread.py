@@ -32,12 +32,14 @@ def spread(
 ) -> Spread | None:
     """Return the spread of one GPU and plain option at a moment, or None below two sellers.
 
-    Each provider counts with its cheapest firm, printed, whole-GPU price.
+    Each provider counts with its cheapest firm, printed, whole-GPU price; an imported table only
+    about its own day.
     """
     rows = con.execute(
         "select provider, min(usd_gpu_hour) as best from offers_at($as_of::timestamptz) "
         "where gpu = $gpu and option = $option and tier is null and state = 'firm' "
         "and derived is null and gpu_count >= 1 and usd_gpu_hour is not null "
+        "and not (origin = 'import' and stale) "
         "group by provider order by best, provider",
         {"gpu": gpu, "option": option, "as_of": as_of},
     ).fetchall()

@@ -6,11 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
-from typing import TypeVar
-
-Side = TypeVar("Side")
-PLAIN = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,11 @@ def python(*words: object) -> list[str]:
     return [sys.executable, *map(str, words)]
 
 
+def gputape(*words: object) -> list[str]:
+    """Return a command for the program as installed beside this interpreter."""
+    return [str(Path(sys.executable).with_name("gputape")), *map(str, words)]
+
+
 def cost(command: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
     """Run a command to its end; what it says on stdout is kept.
 
@@ -78,7 +80,9 @@ def cost(command: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
     copy of its parent. Everything that needs memory therefore happens in children.
     """
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=PLAIN | dict(env or {})) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | dict(env or {})
+    ) as child:
         said = child.stdout.read().decode() if child.stdout else ""
         _, status, used = os.wait4(child.pid, 0)
         wall_s = time.perf_counter() - began
@@ -89,9 +93,7 @@ def cost(command: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
     return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, said)
 
 
-def in_turn(
-    sides: Mapping[str, Callable[[], Cost]], repeats: int
-) -> dict[str, Cost]:
+def in_turn(sides: Mapping[str, Callable[[], Cost]], repeats: int) -> dict[str, Cost]:
     """Run each side once to warm the disk cache, then in turn; return the medians.
 
     In turn, so that whatever else the machine does falls on every side alike.

@@ -20,18 +20,25 @@ from gputape.store.rows import FACTS, KEY, offer_table, unjudged_table
 from gputape.store.scan import OK, UNCHANGED, Counts, Listing, Reject, Scan
 from gputape.store.verdict import (
     DEAR,
-    FACT_HASH,
+    FIRM,
+    HELD,
+    LISTED,
     LOSS_SHARE,
+    MANY,
     MASS_LEAST,
     MASS_MOVE,
     MASS_SHARE,
     MISSING,
+    NEWS,
     SEEN,
     STATE,
 )
 
 if TYPE_CHECKING:
     import duckdb
+
+
+PIECE_ROWS = 8192
 
 
 class Recorder:
@@ -102,22 +109,23 @@ class Recorder:
 
     def _append(self, scan: Scan, scan_id: int, incoming: pa.Table, listing: Listing) -> Counts:
         con = self.con
-        known = {"provider": scan.provider, "observed_at": scan.observed_at}
-        con.register("incoming", incoming)
+        # in pieces, so that DuckDB reads it with every thread
+        con.register(
+            "incoming", pa.Table.from_batches(incoming.to_batches(PIECE_ROWS), incoming.schema)
+        )
         con.register("unjudged", unjudged_table(listing.rejects))
         try:
-            con.execute(SEEN, known | {"origin": scan.origin})
-            con.execute(MISSING, known | {"part": scan.part})
-            con.execute(DEAR, {"provider": scan.provider})
-            self._hold_many(scan)
-            self._add_series(scan)
-            self._add_facts(scan_id)
-            moved = self._add_prices(scan, scan_id)
-            lost = self._add_missing(scan, scan_id)
+            con.execute(SEEN, {
+                "provider": scan.provider, "observed_at": scan.observed_at, "origin": scan.origin
+            })  # fmt: skip
+            self._take_news(scan, incoming)
+            self._add_news(scan, scan_id)
+            moved = self._verdicts(incoming.num_rows)
+            lost = self._add_missing(scan, scan_id, incoming.num_rows)
             self._move_state(scan)
         finally:
-            con.unregister("incoming")
-            con.unregister("unjudged")
+            for name in ("incoming", "unjudged", "listed_news"):
+                con.unregister(name)
         return Counts(
             offers=incoming.num_rows,
             rejects=len(listing.rejects),
@@ -128,64 +136,78 @@ class Recorder:
             gone=lost["gone"],
         )
 
-    def _hold_many(self, scan: Scan) -> None:
-        """Many series of a part that move together are held, as each would be alone."""
-        if scan.origin is Origin.CORRECTION:
-            return
-        big, known = self.con.execute(
-            f"select count(*) filter (where verdict = 'changed' and move > {MASS_MOVE}), "
-            "count(*) filter (where move is not null) from seen"
-        ).fetchall()[0]
-        if big >= MASS_LEAST and big > MASS_SHARE * known:
-            self.con.execute(
-                f"update seen set verdict = 'jumped', suspect = '{big} of {known} prices of this "
-                f"part moved at once' where verdict = 'changed' and move > {MASS_MOVE}"
-            )
-
-    def _add_series(self, scan: Scan) -> None:
+    def _take_news(self, scan: Scan, incoming: pa.Table) -> None:
+        """Gather what the tape must hear of, number new series, and hold back what must wait."""
         start = self._counters.get(scan.provider, 0)
         base = provider_number(scan.provider) << 32
-        self.con.execute(
-            f"update seen set series_id = {base + start} + f.k from (select n, "
-            "row_number() over (order by n) as k from seen where series_id is null) f "
-            "where f.n = seen.n"
-        )
-        added = self._one(
-            f"insert into series select series_id, $provider, {', '.join(KEY)}, $observed_at "
-            f"from incoming join seen using (n) where series_id > {base + start}",
-            {"provider": scan.provider, "observed_at": scan.observed_at},
-        )
-        self._counters[scan.provider] = start + added
+        rows = self.con.sql("select n from seen order by n").to_arrow_table()["n"]
+        self.con.register("listed_news", incoming.take(rows))
+        self.con.execute(NEWS, {"next": base + start})
+        new = self._one("select count(*) from news where unknown")
+        self._counters[scan.provider] = start + new
+        if scan.origin is not Origin.CORRECTION:
+            self.con.execute(DEAR, {"provider": scan.provider})
+            self._hold_many(scan)
 
-    def _add_facts(self, scan_id: int) -> None:
+    def _hold_many(self, scan: Scan) -> None:
+        known = self._one(
+            "select count(*) from now_state where provider = ? and part = ? and state = 'firm'",
+            [scan.provider, scan.part],
+        )
+        moved = self._one(
+            f"select count(*) from news where verdict = 'changed' and move > {MASS_MOVE}"
+        )
+        if moved >= MASS_LEAST and moved > MASS_SHARE * known:
+            self.con.execute(MANY, {"moved": moved, "known": known})
+
+    def _add_news(self, scan: Scan, scan_id: int) -> None:
+        """Add series, facts and prices that were not known."""
+        words = {"provider": scan.provider, "observed_at": scan.observed_at}
+        self.con.execute(
+            f"insert into series select series_id, $provider, {', '.join(KEY)}, $observed_at "
+            "from news where unknown",
+            words,
+        )
         self.con.execute(
             f"insert into series_fact select series_id, {scan_id}, {', '.join(FACTS)} "
-            "from incoming join seen using (n) where understood_anew"
+            "from news where understood_anew"
+        )
+        self.con.execute(
+            f"insert into price_log select series_id, $observed_at, {scan_id}, "
+            f"case when {FIRM} then 'firm' else 'suspect' end, "
+            "price, currency, upfront, available, "
+            "case verdict when 'doubtful' then suspect when 'jumped' then coalesce(suspect, "
+            "printf('moved by %.0f %% at once', move * 100)) end, $origin "
+            "from news where verdict <> 'same'",
+            {"observed_at": scan.observed_at, "origin": scan.origin},
         )
 
-    def _add_prices(self, scan: Scan, scan_id: int) -> dict[str, int]:
-        """Add a row for each verdict but `same`; return how many series got which verdict."""
-        self.con.execute(
-            "insert into price_log select series_id, $observed_at, $scan_id, "
-            "case when verdict in ('doubtful', 'jumped') then 'suspect' else 'firm' end, "
-            "i.price, i.currency, i.upfront, i.available, "
-            "case verdict when 'doubtful' then i.suspect when 'jumped' then coalesce(s.suspect, "
-            "printf('moved by %.0f %% at once', s.move * 100)) end, $origin "
-            "from incoming i join seen s using (n) where verdict <> 'same'",
-            {"observed_at": scan.observed_at, "scan_id": scan_id, "origin": scan.origin},
-        )
+    def _verdicts(self, listed: int) -> dict[str, int]:
+        """Return how many of the listed series got which verdict."""
         found = dict(
-            self.con.execute("select verdict, count(*) from seen group by verdict").fetchall()
+            self.con.execute(
+                "select verdict, count(*) from news where verdict <> 'same' group by verdict"
+            ).fetchall()
         )
+        found["same"] = listed - sum(found.values())
         words = ("new", "same", "settled", "confirmed", "noted", "doubtful", "jumped", "changed")
         return {word: found.get(word, 0) for word in words}
 
-    def _add_missing(self, scan: Scan, scan_id: int) -> dict[str, int]:
+    def _add_missing(self, scan: Scan, scan_id: int, listed: int) -> dict[str, int]:
         """Add `gone` for what is no longer listed, `unpriced` for what has no price any more."""
-        lost, still = self.con.execute(
-            "select (select count(*) from missing where not listed), (select count(*) from seen)"
-        ).fetchall()[0]
-        many = lost > LOSS_SHARE * (lost + still) and scan.origin is not Origin.CORRECTION
+        words = {"provider": scan.provider, "part": scan.part}
+        expected = self._one(
+            f"select count(*) from now_state s where provider = $provider and part = $part "
+            f"and {LISTED}",
+            words,
+        )
+        # what `seen` left out is the same as it was, so it was listed
+        found = listed - self._one("select count(*) from seen where was_listed is not true")
+        if expected == found:
+            return {"gone": 0, "held": 0}
+        self.con.execute(MISSING, words | {"observed_at": scan.observed_at})
+        lost = self._one("select count(*) from missing where not listed")
+        many = lost > LOSS_SHARE * (lost + listed) and scan.origin is not Origin.CORRECTION
         self.con.execute(
             "create or replace temp table leaving as select *, case "
             "when listed then case when reason = 'no_price' then 'unpriced' end "
@@ -199,46 +221,37 @@ class Recorder:
             "from leaving where state is not null",
             {"observed_at": scan.observed_at, "scan_id": scan_id, "origin": scan.origin},
         )
+        self.con.execute(
+            "update now_state s set held = l.state = 'suspect', held_price = null, "
+            "state = case when l.state = 'suspect' then s.state else l.state end, "
+            "price = case when l.state = 'suspect' then s.price end, "
+            "held_at = case when l.state = 'suspect' then ? end "
+            "from leaving l where l.series_id = s.series_id and l.state is not null",
+            [scan.observed_at],
+        )
         gone = self._one("select count(*) from leaving where state = 'gone'")
         return {"gone": gone, "held": self._one("select count(*) from leaving") - gone}
 
     def _move_state(self, scan: Scan) -> None:
         """Bring `now_state` to what the log says after this scan."""
         con = self.con
-        firm = "verdict not in ('doubtful', 'jumped')"
-        con.execute(
-            "create or replace temp table moved as select s.*, i.* exclude (n, suspect), "
-            f"{FACT_HASH} as fact_hash, {firm} as firm from seen s join incoming i using (n) "
-            "where verdict <> 'same' or understood_anew"
-        )
         con.execute(
             f"insert into now_state select $provider, {', '.join(KEY)}, series_id, part, "
-            "fact_hash, case when firm then 'firm' end, case when firm then price end, currency, "
-            "upfront, available, not firm, case when not firm then price end, "
-            "case when not firm then $observed_at end from moved where series_id not in "
-            "(select series_id from now_state where provider = $provider)",
+            f"fact_hash, case when {FIRM} then 'firm' end, case when {FIRM} then price end, "
+            f"currency, upfront, available, {HELD}, case when {HELD} then price end, "
+            f"case when {HELD} then $observed_at end from news where unknown",
             {"provider": scan.provider, "observed_at": scan.observed_at},
         )
+        kept = ("state", "price", "currency", "upfront", "available")
         con.execute(
             "update now_state s set fact_hash = m.fact_hash, part = m.part, "
-            "state = case when m.firm then 'firm' else s.state end, "
-            "price = case when m.firm then m.price else s.price end, "
-            "currency = case when m.firm then m.currency else s.currency end, "
-            "upfront = case when m.firm then m.upfront else s.upfront end, "
-            "available = case when m.firm then m.available else s.available end, "
-            "held = case when verdict = 'same' then s.held else not m.firm end, "
-            "held_price = case when verdict = 'same' then s.held_price "
-            "when not m.firm then m.price end, "
-            "held_at = case when verdict = 'same' then s.held_at when not m.firm then ? end "
-            "from moved m where m.series_id = s.series_id",
-            [scan.observed_at],
-        )
-        con.execute(
-            "update now_state s set held = l.state = 'suspect', held_price = null, "
-            "state = case when l.state = 'suspect' then s.state else l.state end, "
-            "price = case when l.state = 'suspect' then s.price end, "
-            "held_at = case when l.state = 'suspect' then ? end "
-            "from leaving l where l.series_id = s.series_id and l.state is not null",
+            + "".join(f"{c} = case when {FIRM} then m.{c} else s.{c} end, " for c in kept)
+            + f"held = case when {FIRM} then false when {HELD} then true else s.held end, "
+            f"held_price = case when {HELD} then m.price when {FIRM} then null "
+            "else s.held_price end, "
+            f"held_at = case when {HELD} then ? when {FIRM} then null else s.held_at end "
+            "from (select *, 'firm' as state from news) m "
+            "where m.series_id = s.series_id and not m.unknown",
             [scan.observed_at],
         )
 

@@ -18,6 +18,11 @@ LOSS_SHARE = 0.5  # of the part's series missing at once wait for a second fetch
 SAME_KEY = " and ".join(f"i.{column} is not distinct from s.{column}" for column in KEY)
 FACT_HASH = f"hash({', '.join(FACTS)})"
 
+FIRM = "verdict in ('new', 'changed', 'confirmed', 'settled', 'noted')"
+HELD = "verdict in ('doubtful', 'jumped')"
+# a series that its part listed when last seen: priced, or never yet believed
+LISTED = "(s.state = 'firm' or (s.state is null and s.held))"
+
 STATE = f"""
 create or replace temp table now_state as
 with facts as (
@@ -48,11 +53,13 @@ from series s join facts f using (series_id) join latest l using (series_id)
 left join firm p using (series_id)
 """
 
-# What each listed series says, against what was known. Narrow on purpose: most rows say `same`.
+# What is listed against what was known, kept only where it is not the same: most of it is.
 SEEN = f"""
 create or replace temp table seen as
+select * from (
 select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_anew, i.suspect,
     abs(i.price / nullif(s.price, 0) - 1)::double as move,
+    s.part = i.part and {LISTED} as was_listed,
     case
         when s.series_id is null then case when i.suspect is null then 'new' else 'doubtful' end
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6) and s.currency = i.currency
@@ -70,6 +77,41 @@ select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_
     end as verdict
 from (select *, {FACT_HASH} as fact_hash from incoming) i
 left join (from now_state where provider = $provider) s on {SAME_KEY}
+) where verdict <> 'same' or understood_anew or not was_listed
+"""
+
+# What the tape must hear of, whole: `listed_news` are the rows of `incoming` that `seen` names.
+NEWS = f"""
+create or replace temp table news as
+select coalesce(s.series_id, $next + row_number() over (order by s.series_id is null desc, i.n))
+        as series_id,
+    s.series_id is null as unknown, s.understood_anew, s.verdict, s.move, s.suspect,
+    i.* exclude (n, suspect), {FACT_HASH} as fact_hash
+from seen s join listed_news i using (n)
+"""
+
+# Spot prices far above the same sku's on-demand price, listed now or known before.
+DEAR = f"""
+update news set verdict = 'doubtful', suspect = printf('%.2f times the on-demand price', ratio)
+from (
+    select i.series_id as dear, i.price / max(o.price) as ratio
+    from news i join (
+        select sku, region, price, currency from news where option = 'on_demand'
+        union all
+        select sku, region, price, currency from now_state
+        where provider = $provider and option = 'on_demand' and state = 'firm'
+    ) o on o.sku = i.sku and o.region = i.region and o.currency = i.currency
+    where i.option = 'spot' and i.verdict in ('new', 'changed')
+    group by i.series_id, i.price having ratio > {DEAR_SPOT}
+)
+where series_id = dear
+"""
+
+# Many series of a part that move together wait, as each would alone.
+MANY = f"""
+update news set verdict = 'jumped',
+    suspect = printf('%d of %d prices of this part moved at once', $moved, $known)
+where verdict = 'changed' and move > {MASS_MOVE}
 """
 
 # Listed before and not now, and not merely unreadable now.
@@ -79,23 +121,6 @@ select s.series_id, s.currency, s.held and s.held_price is null and s.held_at < 
     as confirmed, u.reason, u.n is not null as listed
 from now_state s
 left join unjudged u on {SAME_KEY.replace("i.", "u.")}
-where s.provider = $provider and s.part = $part
-    and (s.state = 'firm' or (s.state is null and s.held))
-    and s.series_id not in (select series_id from seen where series_id is not null)
-"""
-
-# Spot prices far above the same sku's on-demand price, listed now or known before.
-DEAR = f"""
-update seen set verdict = 'doubtful', suspect = printf('%.2f times the on-demand price', ratio)
-from (
-    select i.n as dear, i.price / max(o.price) as ratio
-    from incoming i join (
-        select sku, region, price, currency from incoming where option = 'on_demand'
-        union all
-        select sku, region, price, currency from now_state
-        where provider = $provider and option = 'on_demand' and state = 'firm'
-    ) o on o.sku = i.sku and o.region = i.region and o.currency = i.currency
-    where i.option = 'spot' group by i.n, i.price having ratio > {DEAR_SPOT}
-)
-where n = dear and verdict in ('new', 'changed')
+where s.provider = $provider and s.part = $part and {LISTED}
+    and not exists (from incoming i where {SAME_KEY})
 """

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -82,15 +82,21 @@ class Lines:
     def started(self, provider: str, /) -> None:
         """Say that it is being asked."""
         self._began[provider] = time.monotonic()
-        click.echo(f"{provider}: asking", err=True)
+        _say(f"{provider}: asking")
 
     def ended(self, provider: str, /) -> None:
         """Say how long it took."""
         seconds = time.monotonic() - self._began[provider]
-        click.echo(f"{provider}: asked, {seconds:.1f} s", err=True)
+        _say(f"{provider}: asked, {seconds:.1f} s")
 
     def part(self, outcome: "Outcome", /) -> None:
         """Keep quiet: the summary says it."""
+
+
+def _say(line: str) -> None:
+    """Talk on stderr; a reader that has left does not stop a collection."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 class Silence:

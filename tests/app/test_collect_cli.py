@@ -1,8 +1,11 @@
 """`gputape collect` and `reparse`: into the tape, from a recording, and back into one."""
 
 import json
+import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +228,24 @@ def test_lines_instead_of_bars_without_a_terminal(gputape: Run, root: Path, db: 
 
     assert "oracle: asked" in said
     assert "\x1b" not in said
+
+
+def test_a_reader_of_the_talk_that_leaves_stops_nothing(
+    home: Path, root: Path, db: Path, gputape: Run
+) -> None:
+    """With stderr closed a collection still ends, and everything is in the tape."""
+    assert home
+    reading, writing = os.pipe()
+    os.close(reading)
+    collection = subprocess.run(
+        [Path(sys.executable).with_name("gputape"), "collect", "oracle", "lambda_labs",
+         "--replay", root / "fixtures", "--db", db],
+        stdout=subprocess.DEVNULL, stderr=writing, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert collection.returncode == 141
+    assert {row["provider"] for row in offered(gputape, db)} == {"lambda_labs", "oracle"}
 
 
 # -- recordings -------------------------------------------------------------------------------

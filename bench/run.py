@@ -1,0 +1,96 @@
+"""`make bench`: every comparison in one run, as ratios, with its goal.
+
+Both sides of a ratio are measured in this run, in turn, several times; figures are medians, so
+a machine that also does other work bends them less. Temporary files are removed at the end.
+
+    python bench/run.py [--write] [--only NAME] [--repeats 5] [--scale 1]
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import cold_start
+import ec2_offer_csv
+import offers_vs_gpuhunt
+import record_scan
+from measure import Line
+
+BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
+    "offers": offers_vs_gpuhunt.measure,
+    "record": record_scan.measure,
+    "csv": ec2_offer_csv.measure,
+    "start": cold_start.measure,
+}
+HEADER = ("what, against what", "ours", "theirs", "ratio", "goal", "")
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    """Run what is asked for, print a line for each comparison, write them when told to."""
+    asked = arguments()
+    began = time.monotonic()
+    print(machine(), flush=True)
+    lines: list[Line] = []
+    for name in asked.only or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix="gputape-bench-") as folder:
+            found = BENCHMARKS[name](Path(folder), asked.scale, asked.repeats)
+        for line in found:
+            print(row(line.cells()), flush=True)
+        lines += found
+    print(f"{time.monotonic() - began:.0f} s; medians of {asked.repeats} runs, in turn")
+    if asked.write:
+        RESULTS.write_text(report(lines, asked.repeats))
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    words.add_argument("--write", action="store_true", help="also into bench/RESULTS.md")
+    words.add_argument("--only", action="append", choices=BENCHMARKS, help="repeatable")
+    words.add_argument("--repeats", type=int, default=5)
+    words.add_argument("--scale", type=float, default=1.0, help="0.01: a hundredth of the data")
+    return words.parse_args()
+
+
+def row(cells: Sequence[str]) -> str:
+    """Return one line for a terminal."""
+    name, ours, theirs, ratio, goal, met = cells
+    return f"{name:76} {ours:>12} {theirs:>12} {ratio:>6}x  {goal:14} {met}"
+
+
+def machine() -> str:
+    """Say where and with what this was measured."""
+    info = Path("/proc/cpuinfo")
+    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines()
+              if line.startswith("model name")] if info.exists() else []  # fmt: skip
+    tools = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "gpuhunt", "pandas"))
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {models[0] if models else platform.processor()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {platform.system()}, "
+        f"Python {platform.python_version()}, {tools}"
+    )
+
+
+def report(lines: Sequence[Line], repeats: int) -> str:
+    """Return the results as a page."""
+    table = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
+    return "\n".join([
+        "# Results", "",
+        "Written by `python bench/run.py --write`. Each ratio has both its sides from this one "
+        f"run, taken in turn; figures are medians of {repeats} runs.", "",
+        machine(), "",
+        *("| " + " | ".join(cells) + " |" for cells in table), "",
+        "What each line compares is told at the head of its module in `bench/`.", "",
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
