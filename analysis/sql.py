@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     import duckdb
 
 EXPLAIN = re.compile(r"\s*explain(\s+analyze)?\b", re.IGNORECASE)
+# functions that a select may call and that open files all the same (DuckDB 1.5.5)
+LOGGING = re.compile(
+    r"\b(?:enable_logging|disable_logging|write_log|enable_profiling)\b", re.IGNORECASE
+)
 PIVOT = ""  # DuckDB gives the statements that a pivot becomes no text of their own
 
 
@@ -38,6 +42,8 @@ def _check(con: "duckdb.DuckDBPyConnection", query: str) -> None:
     """
     from duckdb import StatementType  # noqa: PLC0415  # same
 
+    if found := LOGGING.search(query):
+        raise BadInput(f"{found[0]} is refused: it would write a file beside the tape")
     statements = con.extract_statements(query)
     if not statements:
         raise BadInput("the query is empty: `gputape sql --list` shows what can be asked")

@@ -1,8 +1,11 @@
 """The views for people: what they are called and what their columns mean."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from gputape.analysis.history import Table
+from gputape.store.errors import BadInput
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,3 +41,18 @@ def columns(con: "duckdb.DuckDBPyConnection") -> Table:
 def _firsts(rows: list[tuple[str, str, str]]) -> list[str]:
     first: dict[str, str] = {}
     return [first.setdefault(view, column) for view, column, _ in rows]
+
+
+def check_providers(con: "duckdb.DuckDBPyConnection", slugs: Iterable[str]) -> None:
+    """Raise `BadInput` with the nearest name for a provider that the tape has never heard of."""
+    known = [
+        slug
+        for (slug,) in con.execute(
+            "select provider from v_providers union select provider from series order by 1"
+        ).fetchall()
+    ]
+    for slug in slugs:
+        if slug not in known:
+            near = get_close_matches(slug.casefold(), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise BadInput(f"this tape knows no provider {slug!r}: {hint}")

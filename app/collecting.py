@@ -64,14 +64,25 @@ class Plan:
 def run(plan: Plan, report: Report) -> list[Outcome]:
     """Collect, record, publish. Raises `Busy` when somebody else writes this tape."""
     with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
-        known = memory(recorder.con)
-        return collect(
-            [*plan.adapters, *_rates(plan, recorder)],
-            _run(plan, known, _visits(plan, known, stack)),
-            recorder,
-            report,
-            _publisher(recorder, plan.db),
-        )
+        publish = _publisher(recorder, plan.db)
+        outcomes = _collect(plan, plan.adapters, recorder, report, stack, publish)
+        if _needs_rates(plan, recorder):
+            outcomes += _collect(plan, [ecb], recorder, report, stack, publish)
+        return outcomes
+
+
+def _collect(
+    plan: Plan,
+    adapters: Sequence[Adapter],
+    recorder: Recorder,
+    report: Report,
+    stack: ExitStack,
+    publish: Callable[[], None],
+) -> list[Outcome]:
+    known = memory(recorder.con)
+    return collect(
+        adapters, _run(plan, known, _visits(plan, known, stack)), recorder, report, publish
+    )
 
 
 def reparse(plan: Plan, report: Report) -> list[Outcome]:
@@ -115,11 +126,11 @@ def provider_rows() -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def _rates(plan: Plan, recorder: Recorder) -> list[Adapter]:
-    """Return the source of exchange rates, when the tape holds a price that needs one."""
+def _needs_rates(plan: Plan, recorder: Recorder) -> bool:
+    """Whether the tape holds a price that is not in dollars, and rates can be asked."""
     foreign = recorder.con.execute("select 1 from price_log where currency <> 'USD' limit 1")
     recorded = plan.replay is None or (plan.replay / ecb.PROVIDER.slug).exists()
-    return [ecb] if foreign.fetchall() and recorded else []
+    return bool(foreign.fetchall()) and recorded and not plan.stopped()
 
 
 def _run(plan: Plan, known: Memory, visit: Callable[[Adapter], Visit]) -> Run:

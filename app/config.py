@@ -77,4 +77,8 @@ def secrets(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, s
                 found[name] = Path(path).read_text("utf-8").strip()
             except OSError as error:
                 raise BadInput(f"{name}_FILE: can not read {path} ({error.strerror})") from None
+            except UnicodeDecodeError:
+                raise BadInput(f"{name}_FILE: {path} is not text") from None
+            if not found[name]:
+                raise BadInput(f"{name}_FILE: {path} is empty")
     return found

@@ -70,9 +70,12 @@ def places(provider: str) -> list[str]:
     return [*regions(provider), *(f"place-{n}" for n in range(200))]
 
 
-def offers(provider: str, count: int) -> pa.Table:
-    """Return so many offers of a provider in the shape of `store.rows.offer_table`."""
-    made = list(islice(_offers(provider), count))
+def offers(provider: str, count: int, part: str | None = None) -> pa.Table:
+    """Return so many offers of a provider in the shape of `store.rows.offer_table`.
+
+    All of one part, or of a part for each option.
+    """
+    made = [row | {"part": part or row["option"]} for row in islice(_offers(provider), count)]
     names = ("n", *KEY, *FACTS, "price", "currency", "upfront", "available", "suspect")
     return pa.table({
         name: pa.array([row.get(name) for row in made], TYPES.get(name, pa.string()))
@@ -94,7 +97,6 @@ def _offers(provider: str) -> Iterator[dict[str, Any]]:
             "option": way.option,
             "term_months": way.term_months,
             "payment": way.payment,
-            "part": way.option,
             "gpu": machine.gpu,
             "gpu_count": machine.gpu_count,
             "vcpus": machine.vcpus,
@@ -167,7 +169,7 @@ def main(tape: str, count: str) -> None:
     """Record one scan of a few offers into a new tape."""
     now = datetime.now(UTC)
     with open_recorder(Path(tape), now) as recorder:
-        recorder.record_table(scan("aws", "all", now), offers("aws", int(count)))
+        recorder.record_table(scan("aws", "all", now), offers("aws", int(count), "all"))
 
 
 if __name__ == "__main__":

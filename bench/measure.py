@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,20 @@ def cost(command: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
     The peak is the child's only while this process is the smaller one: a child begins as a
     copy of its parent. Everything that needs memory therefore happens in children.
     """
+    env = os.environ | dict(env or {})
     began = time.perf_counter()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=os.environ | dict(env or {})
-    ) as child:
+    with (
+        TemporaryFile() as talk,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=talk, env=env) as child,
+    ):
         said = child.stdout.read().decode() if child.stdout else ""
         _, status, used = os.wait4(child.pid, 0)
         wall_s = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+        if child.returncode:
+            talk.seek(0)
+            why = talk.read().decode()
+            raise SystemExit(f"{' '.join(command)} ended with {child.returncode}\n{why}")
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
     return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, said)
 

@@ -55,7 +55,6 @@ PLAIN_SYSTEMS = (("Linux", "NA"), ("RHEL", "NA"), ("SUSE", "NA"), ("Windows", "N
 SYSTEMS = (*PLAIN_SYSTEMS, *product(("Linux", "Windows"), ("SQL Web", "SQL Std", "SQL Ent")))
 HELD = ("Used", "AllocatedCapacityReservation", "UnusedCapacityReservation")
 SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge", "24xlarge")
-# term code, length, payment, class, and the units of its one or two rates
 PAYMENTS = {
     "No Upfront": ("Hrs",),
     "Partial Upfront": ("Hrs", "Quantity"),
@@ -68,12 +67,11 @@ TERMS = tuple(
         product(("1yr", "3yr"), PAYMENTS, ("standard", "convertible"))
     )
 )
-ACCELERATORS = 0.17  # for each other instance type
+OTHERS = 6  # instance types for each accelerator
 
 
 def read(folder: Path) -> None:
     """Read the archived body as the adapter does and print how many prices it has."""
-
     archive = Archive(folder / "archive")
     sha256 = (folder / "sha256").read_text()
     page = Page(
@@ -89,7 +87,6 @@ def read(folder: Path) -> None:
 
 def build(folder: Path, megabytes: float) -> None:
     """Write the file plain and into the archive; print what is in it as JSON."""
-
     lines: list[str] = []
     accelerators = about = size = 0
     for rates, accelerated in _types():
@@ -115,19 +112,21 @@ def _line(words: tuple[str, ...]) -> str:
 
 def _types() -> Iterator[tuple[list[str], bool]]:
     """Yield the lines of one instance type after another, accelerators in between."""
-
     known = cycle(instances("aws").values())
     dice = random.Random(1)  # noqa: S311  # nothing secret: the same file every time
-    for generation in count(4):
-        for letter, kind, size in product("mcrtxihz", ("", "a", "g", "dn"), SIZES):
-            name = f"{letter}{generation}{kind}.{size}"
-            yield _sold({"Instance Type": name, "Instance Family": "General purpose",
-                         "vCPU": "8", "Memory": "32 GiB"}, SYSTEMS, dice), False  # fmt: skip
-            if dice.random() < ACCELERATORS:
-                machine = next(known)
-                yield _sold({"Instance Type": machine.sku, "Instance Family": "GPU instance",
-                             "vCPU": f"{machine.vcpus}", "Memory": f"{machine.memory_gib} GiB",
-                             "GPU": "8"}, PLAIN_SYSTEMS, dice), True  # fmt: skip
+    names = (
+        f"{letter}{generation}{kind}.{size}"
+        for generation in count(4)
+        for letter, kind, size in product("mcrtxihz", ("", "a", "g", "dn"), SIZES)
+    )
+    for n, name in enumerate(names):
+        if n % OTHERS == 0:
+            machine = next(known)
+            yield _sold({"Instance Type": machine.sku, "Instance Family": "GPU instance",
+                         "vCPU": f"{machine.vcpus}", "Memory": f"{machine.memory_gib} GiB",
+                         "GPU": "8"}, PLAIN_SYSTEMS, dice), True  # fmt: skip
+        yield _sold({"Instance Type": name, "Instance Family": "General purpose",
+                     "vCPU": "8", "Memory": "32 GiB"}, SYSTEMS, dice), False  # fmt: skip
 
 
 def _sold(

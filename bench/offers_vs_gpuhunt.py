@@ -1,7 +1,7 @@
 """One question to 100,000 offers, in a fresh process: `gputape offers` and gpuhunt 0.1.34.
 
-The question: the cheapest A100 of 80 GB per GPU-hour, 50 rows. gpuhunt's "A100" is SXM and
-PCIe alike, so ours is asked for both; the two answers are compared before anything is timed.
+The question: the cheapest A100 of 80 GB per GPU-hour, 50 rows. gpuhunt's "A100" is any of
+them, so ours is asked for every kind; the answers are compared before anything is timed.
 The tape holds ten prices per series, the past with the present; a catalogue has the present.
 gpuhunt reads its catalogue in the two ways it has: CSV from a folder (GPUHUNT_CATALOG_DIR), and
 the published form, a zip per provider (GPUHUNT_CATALOG_URL). The ratio is to the faster one.
@@ -14,7 +14,7 @@ from measure import Cost, Line, cost, faster, gputape, in_turn, python
 
 SERIES, PRICE_ROWS = 100_000, 1_000_000
 WALL_TIMES, CPU_TIMES = 5, 40
-ASKED = ("--gpu", "a100-sxm-80", "--gpu", "a100-pcie-80", "--limit", "50")
+ASKED = ("--gpu", "a100-*80", "--limit", "50")
 CATALOG = """
 import gpuhunt
 catalog = gpuhunt.Catalog(balance_resources=False, auto_reload=False)

@@ -35,7 +35,7 @@ class Scans:
     def __init__(self, recorder: Recorder, count: int, changes: int) -> None:
         self.recorder = recorder
         self.changes = changes
-        self.table = offers("aws", count)
+        self.table = offers("aws", count, "all")
         self.step = 0
         self._at = datetime.now(UTC).replace(hour=1)  # no day ends while these are recorded
         self._record()
@@ -104,7 +104,7 @@ class Watched:
 
     def __init__(self, con: Any) -> None:
         self._con = con
-        self.spent: dict[str, list[float]] = {}
+        self.spent: dict[str, list[tuple[float, float]]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._con, name)
@@ -120,13 +120,13 @@ class Watched:
     def execute(self, sql: str, *values: Any) -> Any:
         """Execute, and note the seconds under the statement's first words."""
         result: list[Any] = []
-        wall_s, _ = clocked(lambda: result.append(self._con.execute(sql, *values)))
-        self.spent.setdefault(" ".join(NUMBERS.sub("#", sql).split())[:76], []).append(wall_s)
+        seconds = clocked(lambda: result.append(self._con.execute(sql, *values)))
+        self.spent.setdefault(" ".join(NUMBERS.sub("#", sql).split())[:76], []).append(seconds)
         return result[0]
 
 
 def where() -> None:
-    """Print the mean milliseconds of each statement of one scan, the longest first."""
+    """Print the mean cost of each statement of one scan, the longest first."""
     with (
         TemporaryDirectory() as folder,
         open_recorder(Path(folder) / "record.duckdb", datetime.now(UTC)) as recorder,
@@ -136,8 +136,12 @@ def where() -> None:
         for _ in range(WATCHED):
             scans.advance()
             scans.record()
-    for sql, spent in sorted(watched.spent.items(), key=lambda pair: -sum(pair[1])):
-        print(f"{sum(spent) / WATCHED * 1000:7.2f} ms  {len(spent) / WATCHED:4.1f} ×  {sql}")
+    print("    wall      CPU")
+    for sql, spent in sorted(
+        watched.spent.items(), key=lambda pair: -sum(wall for wall, _ in pair[1])
+    ):
+        wall_ms, cpu_ms = (sum(column) / WATCHED * 1000 for column in zip(*spent, strict=True))
+        print(f"{wall_ms:5.1f} ms {cpu_ms:5.1f} ms  {len(spent) / WATCHED:4.1f} ×  {sql}")
 
 
 if __name__ == "__main__":

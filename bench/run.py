@@ -9,7 +9,6 @@ a machine that also does other work bends them less. Temporary files are removed
 import argparse
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +29,17 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
     "start": cold_start.measure,
 }
 HEADER = ("what, against what", "ours", "theirs", "ratio", "goal", "")
+PAGE = """# Results
+
+Written by `python bench/run.py --write`.
+Both sides of each ratio come from this one run, taken in turn.
+Figures are medians of {repeats} runs.
+What a line compares, and how, is told at the head of its module in `bench/`.
+
+{machine}
+
+{table}
+"""
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -45,7 +55,7 @@ def main() -> None:
         for line in found:
             print(row(line.cells()), flush=True)
         lines += found
-    print(f"{time.monotonic() - began:.0f} s; medians of {asked.repeats} runs, in turn")
+    print(f"{time.monotonic() - began:.0f} s; medians of {asked.repeats} run(s), in turn")
     if asked.write:
         RESULTS.write_text(report(lines, asked.repeats))
 
@@ -81,16 +91,10 @@ def machine() -> str:
 
 def report(lines: Sequence[Line], repeats: int) -> str:
     """Return the results as a page."""
-    table = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
-    return "\n".join([
-        "# Results", "",
-        "Written by `python bench/run.py --write`. Each ratio has both its sides from this one "
-        f"run, taken in turn; figures are medians of {repeats} runs.", "",
-        machine(), "",
-        *("| " + " | ".join(cells) + " |" for cells in table), "",
-        "What each line compares is told at the head of its module in `bench/`.", "",
-    ])  # fmt: skip
+    cells = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
+    table = "\n".join("| " + " | ".join(words) + " |" for words in cells)
+    return PAGE.format(repeats=repeats, machine=machine(), table=table)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -168,8 +168,8 @@ def in_order(scan: Scan, memory: Memory) -> Scan:
 
 def _ask(adapter: Adapter, run: Run, report: Report) -> None:
     slug = adapter.PROVIDER.slug
-    report.started(slug)
     try:
+        report.started(slug)
         believed = _Believed(adapter, run)
         session = Session(
             adapter.PROVIDER,
@@ -191,9 +191,9 @@ def _ask(adapter: Adapter, run: Run, report: Report) -> None:
             believed.add([Read(_scan(adapter, whole, run, error=shape))])
         believed.end(stopped=stopped)
     finally:
-        report.ended(slug)
         with suppress(Stopped):
             run.send(slug)
+        report.ended(slug)
 
 
 class _Believed:

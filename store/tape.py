@@ -211,7 +211,7 @@ def _copy(source: Path, target: Path) -> None:
 def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
     """Open the published copy read-only.
 
-    `sealed` also shuts the file system and the network to SQL and locks the settings.
+    `sealed` also shuts the file system and the network to SQL, for good.
     A writer that was killed leaves commits unpublished, and an older program leaves older
     views: when nobody writes, both are made good first. Raises `NoTape`, `Damaged`, `TooNew`.
     """
@@ -226,8 +226,6 @@ def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
         con.close()
         _publish_anew(place)
         con = connect(path, read_only=True, **seal)
-    if sealed:
-        con.execute("set lock_configuration = true")
     return con
 
 

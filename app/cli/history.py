@@ -19,6 +19,8 @@ def _write(table: object, names: tuple[str, ...], fmt: str, output: Path | None)
     from gputape.analysis.history import Table
 
     assert isinstance(table, Table)  # noqa: S101  # narrows the type
+    if fmt in ("table", "md") and not table.rows:
+        return
     if fmt not in ("table", "md"):
         write(table.rows, table.columns, fmt, output)
         return
@@ -44,6 +46,7 @@ def history(
     gputape history p5.48xlarge
     """
     from gputape.analysis import history as analysis
+    from gputape.analysis.views import check_providers
     from gputape.store.errors import BadInput
     from gputape.store.gpus import select
     from gputape.store.tape import reading
@@ -54,13 +57,14 @@ def history(
         gpus, unknown = frozenset(), error  # it may be a sku
     since = datetime.now(UTC) - timedelta(days=days)
     with reading(db) as con:
+        check_providers(con, [provider] if provider else [])
         table = analysis.history(con, since=since, gpus=gpus, skus=frozenset({what}),
                                  option=option, provider=provider)  # fmt: skip
+    _write(table, HISTORY, fmt, output)
     if not table.rows:
         reason = f" ({unknown})" if unknown else ""
         click.echo(f"no price of {what} in the last {days} days{reason}", err=True)
         raise click.exceptions.Exit(NOTHING)
-    _write(table, HISTORY, fmt, output)
     click.echo(f"{len(table.rows)} intervals since {since:%Y-%m-%d}", err=True)
 
 
@@ -82,18 +86,20 @@ def changes(
     gputape changes --since 30d --gpu h100
     """
     from gputape.analysis import history as analysis
+    from gputape.analysis.views import check_providers
     from gputape.store.gpus import select
     from gputape.store.tape import reading
 
     events = ("price", "new", "gone", "unpriced", "back") if everything else ("price",)
     start = _moment(since)
     with reading(db) as con:
+        check_providers(con, [provider] if provider else [])
         table = analysis.changes(con, since=start, gpus=select(gpus) if gpus else None,
                                  provider=provider, option=option, events=events)  # fmt: skip
+    _write(table, CHANGES, fmt, output)
     if not table.rows:
         click.echo(f"nothing moved since {start:%Y-%m-%d %H:%M} UTC", err=True)
         raise click.exceptions.Exit(NOTHING)
-    _write(table, CHANGES, fmt, output)
     click.echo(f"{len(table.rows)} changes since {start:%Y-%m-%d %H:%M} UTC", err=True)
 
 

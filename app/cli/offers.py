@@ -50,11 +50,13 @@ def offers(
     gputape offers --gpu a100-sxm-80 --count 8 --as-of 2026-08-01
     """
     from gputape.analysis import offers as analysis
+    from gputape.analysis.views import check_providers
     from gputape.store.tape import reading
 
     question = _question(asked)
     now = datetime.now(UTC)
     with reading(db) as con:
+        check_providers(con, asked["providers"])
         answer = analysis.offers(con, question, now)
     _show(answer, fmt, output)
     if not answer.rows and question.limit != 0:

@@ -31,7 +31,8 @@ def sql(db: Path, fmt: str, output: Path | None, query: str | None, listing: boo
     words = sys.stdin.read() if query == "-" else query or ""
     with reading(db, sealed=True) as con:
         table = columns(con) if listing else ask(con, words)
+    if table.rows or fmt not in ("table", "md"):
+        write(table.rows, table.columns, fmt, output)
     if not table.rows:
         click.echo("no rows", err=True)
         raise click.exceptions.Exit(NOTHING)
-    write(table.rows, table.columns, fmt, output)

@@ -65,6 +65,7 @@ def test_some_that_fail_is_3(gputape: Run, root: Path, db: Path, tmp_path: Path)
     assert {row["provider"] for row in offered(gputape, db)} == {"oracle"}
 
 
+@pytest.mark.slow
 def test_the_whole_recording_is_partial(gputape: Run, root: Path, db: Path) -> None:
     """Azure was recorded in two regions only: the rest fails, once named, and the run ends with 3.
 
@@ -144,6 +145,7 @@ def test_a_recording_that_is_none_is_usage(gputape: Run, tmp_path: Path) -> None
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.slow
 def test_an_interrupted_collection_keeps_what_it_has(
     program: Run, start: Callable[..., Any], root: Path, db: Path
 ) -> None:
@@ -251,6 +253,7 @@ def test_a_reader_of_the_talk_that_leaves_stops_nothing(
 # -- recordings -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_was_recorded_replays_to_the_same_offers(
     gputape: Run, root: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ from gputape.store.errors import NoTape
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
 COLLECT = [
-    Path(sys.executable).with_name("gputape"), "collect", "--replay", FIXTURES, "--no-progress",
+    Path(sys.executable).with_name("gputape"), "collect", "coreweave", "gcp", "lambda_labs",
+    "oracle", "--replay", FIXTURES, "--no-progress",
 ]  # fmt: skip
 OFFERS = "select * exclude (scan_id, series_id, last_seen) from v_offers order by all"
 # each complete scan has exactly the rows that its counts promise

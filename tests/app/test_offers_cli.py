@@ -515,6 +515,15 @@ def test_the_flag_wins_over_the_environment(gputape: Run, tape: Path, kinds: Pat
 @pytest.mark.parametrize("word", ["o'brien", "x' or '1'='1", "$at", "'); drop view v_offers; --"])
 def test_words_stay_words(gputape: Run, word: str) -> None:
     """Quotes and dollar signs in a word match nothing, and do nothing else."""
-    ran = gputape("offers", "--tier", word, "--region", word, "--provider", word)
+    ran = gputape("offers", "--tier", word, "--region", word)
 
     assert (ran.code, ran.out) == (4, "nothing matched\n")
+
+
+def test_a_provider_that_the_tape_does_not_know_is_refused(gputape: Run) -> None:
+    """A misspelt seller is named with the nearest one, in every command that takes one."""
+    for command in (["offers"], ["history", "h100"], ["changes"]):
+        ran = gputape(*command, "--provider", "lamda_labs")
+        assert (ran.code, ran.err) == (
+            2, "gputape: this tape knows no provider 'lamda_labs': did you mean lambda_labs?\n"
+        )  # fmt: skip

@@ -1,0 +1,53 @@
+"""Every benchmark runs on a hundredth of its data; the figures themselves are not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[1] / "bench"
+
+
+def run(*words: str) -> list[str]:
+    """Return the lines of comparison that a benchmark prints."""
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "run.py"), "--scale", "0.01", "--repeats", "1", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    machine, *lines, total = done.stdout.splitlines()
+    assert "cores" in machine
+    assert "medians of 1 run" in total
+    return lines
+
+
+def ratio(line: str) -> float:
+    """Return the ratio that a line tells: "… 1.20x …"."""
+    told = next(word for word in line.split() if word.endswith("x") and word[0].isdigit())
+    return float(told.removesuffix("x"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["record", "csv", "start"])
+def test_a_benchmark_prints_a_ratio_for_each_comparison(name: str) -> None:
+    """Each comparison is one line with its ratio."""
+    lines = run("--only", name)
+    assert lines
+    assert all(ratio(line) > 0 for line in lines)
+
+
+@pytest.mark.slow
+def test_both_programs_give_the_same_answer_before_they_are_timed() -> None:
+    """The comparison with gpuhunt ends in an error unless its prices are ours."""
+    pytest.importorskip("gpuhunt")
+    assert all(ratio(line) > 0 for line in run("--only", "offers"))
+
+
+def test_every_benchmark_is_written_down() -> None:
+    """The committed results have a line for each goal that `run.py` measures."""
+    results = (BENCH / "RESULTS.md").read_text("utf-8")
+    for what in ("offers cold", "record", "EC2 offer CSV", "gputape --help", "gputape offers"):
+        assert f"\n| {what}" in results
