@@ -31,37 +31,36 @@ class Line:
     ours: float
     theirs: float
     unit: str
-    ratio: float
-    goal: str
-    met: bool | None
-    """None where there is nothing to reach: the line only informs."""
+    ratio: str
+    goal: str = ""
+    """Empty where there is nothing to reach: the line only informs."""
+    met: bool = True
 
     def cells(self) -> tuple[str, ...]:
         """Return what a table shows of it."""
-        met = {True: "met", False: "NOT MET", None: ""}[self.met]
-        return (
-            self.name, f"{self.ours:.3g} {self.unit}", f"{self.theirs:.3g} {self.unit}",
-            f"{self.ratio:.3g}", self.goal, met,
-        )  # fmt: skip
+        met = ("met" if self.met else "NOT MET") if self.goal else ""
+        sides = (f"{side:.3g} {self.unit}" for side in (self.ours, self.theirs))
+        return (self.name, *sides, self.ratio, self.goal, met)
 
 
 def faster(name: str, ours: float, theirs: float, unit: str, goal: float | None = None) -> Line:
     """Say how many times less ours takes than theirs; the goal is at least so many."""
-    ratio = theirs / ours
-    return Line(name, ours, theirs, unit, ratio, f">= {goal:g}" if goal else "",
-                None if goal is None else ratio >= goal)  # fmt: skip
+    times = theirs / ours
+    aim = f">= {goal:g} × less" if goal else ""
+    return Line(name, ours, theirs, unit, f"{times:.3g} × less", aim, times >= (goal or 0))
 
 
 def slower(name: str, ours: float, theirs: float, unit: str, goal: float | None = None) -> Line:
     """Say how many times theirs ours takes; the goal is at most so many."""
-    ratio = ours / theirs
-    return Line(name, ours, theirs, unit, ratio, f"<= {goal:g}" if goal else "",
-                None if goal is None else ratio <= goal)  # fmt: skip
+    times = ours / theirs
+    aim = f"<= {goal:g} × theirs" if goal else ""
+    return Line(name, ours, theirs, unit, f"{times:.3g} × theirs", aim, times <= (goal or times))
 
 
 def within(name: str, ours: float, theirs: float, unit: str, limit: float) -> Line:
     """Say how ours compares with theirs; the goal is a limit on ours alone."""
-    return Line(name, ours, theirs, unit, ours / theirs, f"<= {limit:g} {unit}", ours <= limit)
+    ratio = f"{ours / theirs:.3g} × theirs"
+    return Line(name, ours, theirs, unit, ratio, f"<= {limit:g} {unit}", ours <= limit)
 
 
 def python(*words: object) -> list[str]:

@@ -28,12 +28,12 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
     "csv": ec2_offer_csv.measure,
     "start": cold_start.measure,
 }
-HEADER = ("what, against what", "ours", "theirs", "ratio", "goal", "")
+HEADER = ("what, against what", "ours", "theirs", "ours takes", "goal", "")
 PAGE = """# Results
 
 Written by `python bench/run.py --write`.
 Both sides of each ratio come from this one run, taken in turn.
-Figures are medians of {repeats} runs.
+Figures are medians of {repeats} runs; the load says how much else the machine had to do.
 What a line compares, and how, is told at the head of its module in `bench/`.
 
 {machine}
@@ -47,7 +47,7 @@ def main() -> None:
     """Run what is asked for, print a line for each comparison, write them when told to."""
     asked = arguments()
     began = time.monotonic()
-    print(machine(), flush=True)
+    print(machine(), row(HEADER), sep="\n", flush=True)
     lines: list[Line] = []
     for name in asked.only or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="gputape-bench-") as folder:
@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
 def row(cells: Sequence[str]) -> str:
     """Return one line for a terminal."""
     name, ours, theirs, ratio, goal, met = cells
-    return f"{name:76} {ours:>12} {theirs:>12} {ratio:>6}x  {goal:14} {met}"
+    return f"{name:72} {ours:>12} {theirs:>12}  {ratio:14} {goal:15} {met}".rstrip()
 
 
 def machine() -> str:

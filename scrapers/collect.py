@@ -24,8 +24,9 @@ from gputape.scrapers.archive import Archive
 from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.http import Part, Session, Stopped, Visit
 from gputape.scrapers.page import Page
+from gputape.scrapers.quote import Interruption
 from gputape.scrapers.reading import read
-from gputape.store.errors import GputapeError
+from gputape.store.errors import BadInput, GputapeError
 from gputape.store.facts import generation
 from gputape.store.offer import Origin
 from gputape.store.scan import (
@@ -125,8 +126,7 @@ def collect(
         try:
             for item in _until_done(run.queue, len(adapters)):
                 scan = in_order(item.scan, run.memory)
-                counts = writer.record(scan, item.listing if scan.status == OK else None)
-                outcomes.append(Outcome(scan, counts))
+                outcomes.append(_record(writer, scan, item.listing))
                 report.part(outcomes[-1])
                 after_record()
         finally:
@@ -134,6 +134,15 @@ def collect(
     for thread in asked:
         thread.result()
     return outcomes
+
+
+def _record(writer: Writer, scan: Scan, listing: Listing | None) -> Outcome:
+    """Record a scan; one that says what no tape can hold costs its part and nobody else."""
+    try:
+        return Outcome(scan, writer.record(scan, listing if scan.status == OK else None))
+    except BadInput as error:
+        failed = replace(scan, status="changed", sentence=clean(str(error)))
+        return Outcome(failed, writer.record(failed))
 
 
 def _until_done(queue: "Queue[Read | str]", providers: int) -> Iterator[Read]:
@@ -274,7 +283,7 @@ def reread(adapter: Adapter, name: str, last: LastScan, run: Run) -> Iterator[Re
     part = Part(name, run.now(), [archived(archive, row) for row in last.pages], list(last.pages))
     try:
         item = _read(adapter, part, replace(run, origin=Origin.CORRECTION))
-    except GputapeError:
+    except (GputapeError, OSError):
         return
     if item.scan.status == OK:
         yield replace(item, scan=replace(item.scan, observed_at=last.observed_at))
@@ -301,10 +310,25 @@ def _read(adapter: Adapter, part: Part, run: Run) -> Read:
     listing = Listing(
         offers=verdict.offers,
         rejects=verdict.rejects,
-        interruptions=[InterruptionRow(**asdict(risk)) for risk in said.interruptions],
+        interruptions=[
+            InterruptionRow(**asdict(risk)) for risk in said.interruptions if _is_sound(risk)
+        ],
         rates=[RateRow(**asdict(rate)) for rate in said.rates],
     )
     return Read(replace(scan, next_effective_at=verdict.next_effective_at), listing)
+
+
+def _is_sound(risk: Interruption) -> bool:
+    """Whether the figures are percentages and the words can be written."""
+    figures = [risk.low_percent, risk.high_percent, risk.saving_percent or 0]
+    return all(type(figure) is int and 0 <= figure <= 100 for figure in figures) and all(
+        isinstance(word, str) and word == clean(word) for word in (risk.sku, risk.region)
+    )
+
+
+def clean(text: str) -> str:
+    """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _scan(
@@ -319,7 +343,7 @@ def _scan(
         finished_at=run.now(),
         observed_at=max(own, default=part.started_at),
         status=error.word if error else status,
-        sentence=str(error) if error else None,
+        sentence=clean(str(error)) if error else None,
         parser_revision=adapter.REVISION,
         normaliser=normaliser(),
         origin=run.origin,

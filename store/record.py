@@ -6,22 +6,25 @@ with it is one join; nothing in the file is ever updated.
 Which of the scan's prices are news, and which must wait, is `verdict.py`.
 """
 
-import json
 from collections.abc import Sequence
-from datetime import datetime
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
 from zlib import crc32
 
+import duckdb
 import pyarrow as pa
 
+from gputape.store.errors import BadInput, Damaged
 from gputape.store.offer import Origin
-from gputape.store.rows import FACTS, KEY, offer_table, unjudged_table
-from gputape.store.scan import OK, UNCHANGED, Counts, Listing, Reject, Scan
+from gputape.store.rows import FACTS, KEY, append, offer_table, unjudged_table
+from gputape.store.scan import OK, UNCHANGED, Counts, Listing, Scan
+from gputape.store.sidelog import SideLog
 from gputape.store.verdict import (
     DEAR,
     FIRM,
     HELD,
+    LEAVING,
     LISTED,
     LOSS_SHARE,
     MANY,
@@ -34,17 +37,13 @@ from gputape.store.verdict import (
     STATE,
 )
 
-if TYPE_CHECKING:
-    import duckdb
-
-
 PIECE_ROWS = 8192
 
 
 class Recorder:
     """The verbs of the one writer. Give it a connection from `tape.writing`."""
 
-    def __init__(self, con: "duckdb.DuckDBPyConnection") -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
         self._load()
 
@@ -53,14 +52,20 @@ class Recorder:
         con = self.con
         self._last_scan_id = self._one("select coalesce(max(scan_id), 0) from scan")
         con.execute(STATE)
+        self._newest = {
+            (provider, part): at
+            for provider, part, at in con.execute(
+                "select provider, part, max(observed_at) from scan "
+                "where status in ('ok', 'unchanged') group by all"
+            ).fetchall()
+        }
         self._counters = {
             provider: last & 0xFFFFFFFF
             for provider, last in con.execute(
                 "select provider, max(series_id) from series group by provider"
             ).fetchall()
         }
-        self._rejects = self._present_rejects()
-        self._risks = self._known_risks()
+        self._side = SideLog(con)
 
     def record(self, scan: Scan, listing: Listing | None = None) -> Counts:
         """Add one scan whole, or nothing of it, and return what it came to.
@@ -72,19 +77,46 @@ class Recorder:
     def record_table(
         self, scan: Scan, incoming: pa.Table | None, listing: Listing | None = None
     ) -> Counts:
-        """Do as `record`, with the offers as an Arrow table shaped as `offer_table` makes it."""
+        """Do as `record`, with the offers as an Arrow table shaped as `offer_table` makes it.
+
+        `n` counts the rows from 0, and `part` is the scan's own.
+        """
+        self._refuse_older(scan)
         scan_id = max(self._last_scan_id + 1, int(scan.finished_at.timestamp() * 1_000_000))
         self.con.begin()
         try:
             counts = self._write(scan, scan_id, incoming, listing or Listing())
             self.con.commit()
-        except BaseException:
-            self.con.rollback()
-            self._load()  # what was kept in memory is void
-            raise
+        except BaseException as error:
+            self._forget()
+            raise _sentence(error, scan) from error
         self._last_scan_id = scan_id
-        self.con.execute("checkpoint")
+        self._newest[scan.provider, scan.part] = scan.observed_at
+        self._checkpoint()
         return counts
+
+    def _refuse_older(self, scan: Scan) -> None:
+        newest = self._newest.get((scan.provider, scan.part))
+        if newest and scan.observed_at < newest and scan.status in (OK, UNCHANGED):
+            raise BadInput(
+                f"{scan.provider} {scan.part}: a look at {scan.observed_at:%Y-%m-%d %H:%M} can not "
+                f"be recorded after one at {newest:%Y-%m-%d %H:%M}: record them in order"
+            )
+
+    def _forget(self) -> None:
+        """Undo, and know again what the tape says; a broken connection knows nothing more."""
+        with suppress(duckdb.Error):
+            self.con.rollback()
+            self._load()
+
+    def _checkpoint(self) -> None:
+        try:
+            self.con.execute("checkpoint")
+        except duckdb.Error as error:
+            line = str(error).splitlines()[0]
+            raise Damaged(
+                f"recorded, but the tape can not be tidied ({line}): free disk space"
+            ) from error
 
     def _write(
         self, scan: Scan, scan_id: int, incoming: pa.Table | None, listing: Listing
@@ -92,9 +124,7 @@ class Recorder:
         counts = Counts(rejects=len(listing.rejects))
         if scan.status == OK and incoming is not None:
             counts = self._append(scan, scan_id, incoming, listing)
-            self._add_rejects(scan, scan_id, listing.rejects)
-            self._add_interruptions(scan, scan_id, listing)
-            self._add_rates(scan, listing)
+            self._side.add(scan, scan_id, listing)
         elif scan.status == UNCHANGED:
             counts.unchanged = self._one(
                 "select count(*) from now_state where provider = ? and part = ? and state = 'firm'",
@@ -177,8 +207,10 @@ class Recorder:
             f"case when {FIRM} then 'firm' else 'suspect' end, "
             "price, currency, upfront, available, "
             "case verdict when 'doubtful' then suspect when 'jumped' then coalesce(suspect, "
-            "printf('moved by %.0f %% at once', move * 100)) end, $origin "
-            "from news where verdict <> 'same'",
+            "printf('moved by %.0f %% at once', move * 100)) end, "
+            # what a correction first said stays a correction when a later look agrees
+            "case when verdict = 'confirmed' and held_origin = 'correction' then held_origin "
+            "else $origin end from news where verdict <> 'same'",
             {"observed_at": scan.observed_at, "origin": scan.origin},
         )
 
@@ -205,61 +237,72 @@ class Recorder:
         found = listed - self._one("select count(*) from seen where was_listed is not true")
         if expected == found:
             return {"gone": 0, "held": 0}
+        now = {"observed_at": scan.observed_at, "origin": scan.origin}
         self.con.execute(MISSING, words | {"observed_at": scan.observed_at})
         lost = self._one("select count(*) from missing where not listed")
-        many = lost > LOSS_SHARE * (lost + listed) and scan.origin is not Origin.CORRECTION
+        many = lost > LOSS_SHARE * (lost + listed)
+        self.con.execute(LEAVING, {"many": many, "origin": scan.origin})
         self.con.execute(
-            "create or replace temp table leaving as select *, case "
-            "when listed then case when reason = 'no_price' then 'unpriced' end "
-            f"when {many} and not confirmed then 'suspect' else 'gone' end as state from missing"
-        )
-        self.con.execute(
-            "insert into price_log select series_id, $observed_at, $scan_id, state, null, "
+            f"insert into price_log select series_id, $observed_at, {scan_id}, state, null, "
             "coalesce(currency, 'USD'), null, null, case state when 'suspect' then "
-            f"'{lost} series of this part went missing at once' else 'no longer ' || "
-            "case state when 'gone' then 'listed' else 'priced' end end, $origin "
-            "from leaving where state is not null",
-            {"observed_at": scan.observed_at, "scan_id": scan_id, "origin": scan.origin},
+            f"'{lost} series of this part went missing at once' when 'gone' then "
+            "'no longer listed' else 'no longer priced' end, $origin from leaving",
+            now,
         )
         self.con.execute(
             "update now_state s set held = l.state = 'suspect', held_price = null, "
+            "held_currency = case when l.state = 'suspect' then coalesce(l.currency, 'USD') end, "
             "state = case when l.state = 'suspect' then s.state else l.state end, "
             "price = case when l.state = 'suspect' then s.price end, "
-            "held_at = case when l.state = 'suspect' then ? end "
-            "from leaving l where l.series_id = s.series_id and l.state is not null",
-            [scan.observed_at],
+            "held_origin = case when l.state = 'suspect' then $origin end, "
+            "held_at = case when l.state = 'suspect' then $observed_at end "
+            "from leaving l where l.series_id = s.series_id",
+            now,
         )
-        gone = self._one("select count(*) from leaving where state = 'gone'")
-        return {"gone": gone, "held": self._one("select count(*) from leaving") - gone}
+        left = dict(
+            self.con.execute("select state, count(*) from leaving group by state").fetchall()
+        )
+        return {"gone": left.get("gone", 0), "held": left.get("suspect", 0)}
 
     def _move_state(self, scan: Scan) -> None:
         """Bring `now_state` to what the log says after this scan."""
         con = self.con
+        now = {"observed_at": scan.observed_at, "origin": scan.origin}
         con.execute(
-            f"insert into now_state select $provider, {', '.join(KEY)}, series_id, part, "
-            f"fact_hash, case when {FIRM} then 'firm' end, case when {FIRM} then price end, "
-            f"currency, upfront, available, {HELD}, case when {HELD} then price end, "
-            f"case when {HELD} then $observed_at end from news where unknown",
-            {"provider": scan.provider, "observed_at": scan.observed_at},
+            f"insert into now_state by name select $provider as provider, {', '.join(KEY)}, "
+            f"series_id, part, fact_hash, case when {FIRM} then 'firm' end as state, "
+            f"case when {FIRM} then price end as price, currency, upfront, available, "
+            f"{HELD} as held, case when {HELD} then price end as held_price, "
+            f"case when {HELD} then currency end as held_currency, "
+            f"case when {HELD} then $origin end as held_origin, "
+            f"case when {HELD} then $observed_at end as held_at from news where unknown",
+            now | {"provider": scan.provider},
         )
         kept = ("state", "price", "currency", "upfront", "available")
         con.execute(
             "update now_state s set fact_hash = m.fact_hash, part = m.part, "
             + "".join(f"{c} = case when {FIRM} then m.{c} else s.{c} end, " for c in kept)
             + f"held = case when {FIRM} then false when {HELD} then true else s.held end, "
-            f"held_price = case when {HELD} then m.price when {FIRM} then null "
-            "else s.held_price end, "
-            f"held_at = case when {HELD} then ? when {FIRM} then null else s.held_at end "
-            "from (select *, 'firm' as state from news) m "
+            + "".join(
+                f"held_{c} = case when {HELD} then {value} when {FIRM} then null "
+                f"else s.held_{c} end, "
+                for c, value in (
+                    ("price", "m.price"),
+                    ("currency", "m.currency"),
+                    ("origin", "$origin"),
+                    ("at", "$observed_at"),
+                )
+            )[:-2]
+            + " from (select * exclude held_origin, 'firm' as state from news) m "
             "where m.series_id = s.series_id and not m.unknown",
-            [scan.observed_at],
+            now,
         )
 
     # -- everything beside prices ---------------------------------------------------------
 
     def _roll(self, scan: Scan) -> None:
         """Write the daily rows of this part's days that are over."""
-        day = scan.observed_at.date()
+        day = scan.observed_at.astimezone(UTC).date()
         today = [scan.provider, scan.part, day]
         self.con.execute(
             "create or replace temp table over as select distinct provider, part, "
@@ -273,71 +316,26 @@ class Recorder:
             return
         self.con.execute(
             "insert into daily select day, series_id, open, low, high, close, mean, hours, changes "
-            "from v_unrolled where provider = ? and part = ? and day < ?",
+            "from unrolled($1, $2) u where day < $3 "
+            "and not exists (from daily d where d.day = u.day and d.series_id = u.series_id)",
             today,
         )
         self.con.execute("insert into rolled select provider, part, day from over")
 
-    def _add_rejects(self, scan: Scan, scan_id: int, rejects: Sequence[Reject]) -> None:
-        place = (scan.provider, scan.part)
-        now = {reject_key(reject): reject for reject in rejects}
-        before = self._rejects.get(place, {})
-        rows = [
-            (key, scan_id, scan.observed_at, True, *place, r.key.sku, r.reason, r.sentence,
-             r.quote_json)
-            for key, r in now.items()
-            if key not in before
-        ] + [
-            (key, scan_id, scan.observed_at, False, *place, sku, reason, "", "null")
-            for key, (sku, reason) in before.items()
-            if key not in now
-        ]  # fmt: skip
-        self._insert("reject", rows)
-        self._rejects[place] = {key: (r.key.sku, r.reason) for key, r in now.items()}
-
-    def _add_interruptions(self, scan: Scan, scan_id: int, listing: Listing) -> None:
-        rows = []
-        for row in listing.interruptions:
-            figures = (row.low_percent, row.high_percent, row.saving_percent)
-            if self._risks.get((scan.provider, row.sku, row.region)) != figures:
-                self._risks[scan.provider, row.sku, row.region] = figures
-                rows.append(
-                    (scan.provider, row.sku, row.region, scan.observed_at, scan_id, *figures)
-                )
-        self._insert("interruption", rows)
-
-    def _add_rates(self, scan: Scan, listing: Listing) -> None:
-        known = set(self.con.execute("select day, currency from fx").fetchall())
-        self._insert("fx", [
-            (rate.day, rate.currency, rate.usd_per_unit, scan.provider)
-            for rate in listing.rates
-            if (rate.day, rate.currency) not in known
-        ])  # fmt: skip
-
     def _add_scan(self, scan: Scan, scan_id: int, counts: Counts) -> None:
         size = sum(page.bytes for page in scan.pages if not page.context)
-        self._insert("scan", [(
+        append(self.con, "scan", [(
             scan_id, scan.run_id, scan.provider, scan.part, scan.started_at, scan.finished_at,
             scan.observed_at, scan.status, scan.sentence, scan.quotes, counts.offers,
             counts.rejects, counts.suspects, counts.unchanged, counts.new, counts.changed,
             counts.gone, size, scan.parser_revision, scan.normaliser, scan.next_effective_at,
             scan.origin,
         )])  # fmt: skip
-        self._insert("page", [
+        append(self.con, "page", [
             (scan_id, n, p.context, p.method, p.url, p.status, p.fetched_at, p.etag,
              p.last_modified, p.sha256, p.bytes)
             for n, p in enumerate(scan.pages)
         ])  # fmt: skip
-
-    def _insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Append rows as one Arrow table, typed as the target is."""
-        if not rows:
-            return
-        names = [row[0] for row in self.con.execute(f"describe {table}").fetchall()]
-        columns = [[row[i] for row in rows] for i in range(len(names))]
-        self.con.register("rows_to_add", pa.table(dict(zip(names, columns, strict=True))))
-        self.con.execute(f"insert into {table} select * from rows_to_add")
-        self.con.unregister("rows_to_add")
 
     # -- what was known before ------------------------------------------------------------
 
@@ -350,46 +348,22 @@ class Recorder:
         if newest == [(generation,)]:
             return
         self.con.begin()
-        self._insert("gpu", [(generation, now, *row) for row in gpus])
-        self._insert("provider", [(generation, now, *row) for row in providers])
+        append(self.con, "gpu", [(generation, now, *row) for row in gpus])
+        append(self.con, "provider", [(generation, now, *row) for row in providers])
         self.con.commit()
-
-    def _present_rejects(self) -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
-        found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-        for key, provider, part, sku, reason in self.con.execute(
-            "select reject_key, any_value(provider), any_value(part), any_value(sku), "
-            "max_by(reason, scan_id) from reject group by reject_key "
-            "having max_by(present, scan_id)"
-        ).fetchall():
-            found.setdefault((provider, part), {})[key] = (sku, reason)
-        return found
-
-    def _known_risks(self) -> dict[tuple[str, str, str], tuple[int, int, int | None]]:
-        return {
-            (provider, sku, region): (low, high, saving)
-            for provider, sku, region, low, high, saving in self.con.execute(
-                "select provider, sku, region, low_percent, high_percent, saving_percent "
-                "from v_interruptions"
-            ).fetchall()
-        }
 
     def _one(self, sql: str, parameters: object = None) -> int:
         return int(self.con.execute(sql, parameters).fetchall()[0][0])
 
 
+def _sentence(error: BaseException, scan: Scan) -> BaseException:
+    """Return what to raise: a value that the tape can not hold is the scan's fault, not ours."""
+    if isinstance(error, (duckdb.DataError, ValueError, OverflowError)):
+        line = str(error).splitlines()[0]
+        return BadInput(f"{scan.provider} {scan.part} says what no tape can hold ({line})")
+    return error
+
+
 def provider_number(slug: str) -> int:
     """Return a provider's 31-bit share of series ids, the same everywhere without coordination."""
     return crc32(slug.encode()) >> 1
-
-
-def reject_key(reject: Reject) -> str:
-    """Return what makes two rejects the same one: the series' words and the reason."""
-    return f"{hash_key(reject)}:{reject.reason}"
-
-
-def hash_key(reject: Reject) -> str:
-    """Return 12 hex digits of the series' words."""
-    key = reject.key
-    words = (key.provider, key.sku, key.region, key.zone, key.option, key.tier, key.term_months,
-             key.payment)  # fmt: skip
-    return sha256(json.dumps(words).encode()).hexdigest()[:12]

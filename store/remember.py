@@ -42,9 +42,13 @@ from last join scan s using (provider, part, scan_id) join read r using (provide
 left join pages h using (scan_id) left join held w using (provider, part)
 """
 ANSWERS = """
-select method, url, max_by(etag, scan_id), max_by(last_modified, scan_id),
-    max_by(sha256, scan_id), max_by(bytes, scan_id)
-from page where status in (200, 304) group by method, url
+with newest as (
+    select method, url, max_by(
+        {'etag': etag, 'last_modified': last_modified, 'sha256': sha256, 'bytes': bytes,
+         'fetched_at': fetched_at}, scan_id::hugeint * 100000 + ordinal) as a
+    from page where status in (200, 304) group by method, url
+)
+select method, url, a.etag, a.last_modified, a.sha256, a.bytes, a.fetched_at from newest
 """
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from gputape.store.offer import Offer
 from gputape.store.scan import Reject
+
+if TYPE_CHECKING:
+    import duckdb
 
 KEY = ("sku", "region", "zone", "option", "tier", "term_months", "payment")
 FACTS = ("part", "gpu", "gpu_count", "vcpus", "memory_gib", "derived", "relay", "source_sku")
@@ -29,6 +32,17 @@ def _column(name: str, values: Sequence[Any]) -> pa.Array:
         step = Decimal(1).scaleb(-kind.scale)
         values = [v if v is None else v.quantize(step, rounding=ROUND_HALF_UP) for v in values]
     return pa.array(values, kind)
+
+
+def append(con: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Append rows to a table as one Arrow table, in the table's own order of columns."""
+    if not rows:
+        return
+    names = [row[0] for row in con.execute(f"describe {table}").fetchall()]
+    columns = [[row[i] for row in rows] for i in range(len(names))]
+    con.register("rows_to_add", pa.table(dict(zip(names, columns, strict=True))))
+    con.execute(f"insert into {table} select * from rows_to_add")
+    con.unregister("rows_to_add")
 
 
 def offer_table(offers: Sequence[Offer], part: str) -> pa.Table:

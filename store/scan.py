@@ -128,6 +128,7 @@ class Answer:
     last_modified: str | None
     sha256: str
     bytes: int
+    fetched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

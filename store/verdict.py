@@ -8,6 +8,7 @@ only after a complete scan, and when most of a part is missing at once, only aft
 
 from gputape.store.rows import FACTS, KEY
 
+AGREE = 0.1  # a second fetch within ±10 % of the first agrees with it
 JUMP = 0.6  # a move beyond ±60 % waits for a second fetch
 MASS_MOVE = 0.10  # a move that counts towards "many at once"
 MASS_SHARE = 0.3  # of the part's priced series …
@@ -20,8 +21,8 @@ FACT_HASH = f"hash({', '.join(FACTS)})"
 
 FIRM = "verdict in ('new', 'changed', 'confirmed', 'settled', 'noted')"
 HELD = "verdict in ('doubtful', 'jumped')"
-# a series that its part listed when last seen: priced, or never yet believed
-LISTED = "(s.state = 'firm' or (s.state is null and s.held))"
+# a series that its part listed when last seen: with a price, without one, or not yet believed
+LISTED = "(s.state in ('firm', 'unpriced') or s.held)"
 
 STATE = f"""
 create or replace temp table now_state as
@@ -30,7 +31,7 @@ with facts as (
     from series_fact group by series_id
 ),
 entry as (
-    select series_id, state, price, currency, upfront, available, reason, observed_at,
+    select series_id, state, price, currency, upfront, available, origin, observed_at,
         moment(observed_at, scan_id) as moment
     from price_log
 ),
@@ -40,7 +41,8 @@ firm as (
     from entry where state <> 'suspect' group by series_id
 ),
 latest as (
-    select series_id, max_by({{'state': state, 'price': price, 'at': observed_at}}, moment) as p
+    select series_id, max_by({{'state': state, 'price': price, 'currency': currency,
+        'origin': origin, 'at': observed_at}}, moment) as p
     from entry group by series_id
 )
 select s.provider, {", ".join(f"s.{c}" for c in KEY)}, s.series_id, f.f.part as part,
@@ -48,7 +50,8 @@ select s.provider, {", ".join(f"s.{c}" for c in KEY)}, s.series_id, f.f.part as 
     p.p.state as state, p.p.price as price, p.p.currency as currency, p.p.upfront as upfront,
     p.p.available as available,
     l.p.state = 'suspect' as held, case when held then l.p.price end as held_price,
-    case when held then l.p.at end as held_at
+    case when held then l.p.currency end as held_currency,
+    case when held then l.p.origin end as held_origin, case when held then l.p.at end as held_at
 from series s join facts f using (series_id) join latest l using (series_id)
 left join firm p using (series_id)
 """
@@ -57,22 +60,28 @@ left join firm p using (series_id)
 SEEN = f"""
 create or replace temp table seen as
 select * from (
-select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_anew, i.suspect,
+select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_anew,
+    case when i.suspect is null and s.currency <> i.currency then 'now priced in ' || i.currency
+        else i.suspect end as suspect,
     abs(i.price / nullif(s.price, 0) - 1)::double as move,
-    s.part = i.part and {LISTED} as was_listed,
+    s.part = i.part and {LISTED} as was_listed, s.held_origin,
     case
         when s.series_id is null then case when i.suspect is null then 'new' else 'doubtful' end
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6) and s.currency = i.currency
             and s.upfront is not distinct from i.upfront
             and s.available is not distinct from i.available
             then case when s.held then 'settled' else 'same' end
-        when $origin = 'correction' then 'changed'
         when s.held and round(s.held_price, 6) = round(i.price, 6)
-            then case when s.held_at < $observed_at then 'confirmed' else 'same' end
-        when i.suspect is not null then 'doubtful'
+            and s.held_currency = i.currency
+            and ($origin = 'correction' or s.held_at >= $observed_at) then 'same'
+        when $origin = 'correction'
+            then case when i.suspect is null then 'changed' else 'doubtful' end
+        when s.held and s.held_currency = i.currency and s.held_at < $observed_at
+            and abs(i.price / s.held_price - 1) <= {AGREE} then 'confirmed'
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6)
             and s.currency = i.currency then 'noted'
-        when s.state = 'firm' and s.currency = i.currency and move > {JUMP} then 'jumped'
+        when i.suspect is not null or s.state = 'firm' and s.currency <> i.currency then 'doubtful'
+        when s.state = 'firm' and move > {JUMP} then 'jumped'
         else 'changed'
     end as verdict
 from (select *, {FACT_HASH} as fact_hash from incoming) i
@@ -86,7 +95,7 @@ create or replace temp table news as
 select coalesce(s.series_id, $next + row_number() over (order by s.series_id is null desc, i.n))
         as series_id,
     s.series_id is null as unknown, s.understood_anew, s.verdict, s.move, s.suspect,
-    i.* exclude (n, suspect), {FACT_HASH} as fact_hash
+    s.held_origin, i.* exclude (n, suspect), {FACT_HASH} as fact_hash
 from seen s join listed_news i using (n)
 """
 
@@ -114,13 +123,29 @@ update news set verdict = 'jumped',
 where verdict = 'changed' and move > {MASS_MOVE}
 """
 
-# Listed before and not now, and not merely unreadable now.
+# Listed before and not now, and what becomes of it. `$many`: too many at once to be believed.
+# A correction reads old bytes: it can not be the second look that a held series waits for.
 MISSING = f"""
 create or replace temp table missing as
-select s.series_id, s.currency, s.held and s.held_price is null and s.held_at < $observed_at
-    as confirmed, u.reason, u.n is not null as listed
+select s.series_id, s.currency, s.state as was, s.held,
+    s.held and s.held_price is null as held_gone, s.held_at < $observed_at as later,
+    u.reason, u.n is not null as listed
 from now_state s
 left join unjudged u on {SAME_KEY.replace("i.", "u.")}
 where s.provider = $provider and s.part = $part and {LISTED}
     and not exists (from incoming i where {SAME_KEY})
+"""
+LEAVING = """
+create or replace temp table leaving as
+select * from (
+    select *, case
+        when listed then case
+            when reason = 'no_price' and (was is distinct from 'unpriced' or held) then 'unpriced'
+        end
+        when $origin = 'correction' then case when not held_gone then 'gone' end
+        when held_gone and later or not $many then 'gone'
+        when not held_gone then 'suspect'
+    end as state
+    from missing
+) where state is not null
 """

@@ -134,8 +134,17 @@ def _say_why(by_provider: "dict[str, list[Outcome]]") -> None:
 
 
 def _stop_on_signal() -> Event:
-    """Return an event that SIGINT and SIGTERM set: the scan in hand is finished, no other begun."""
+    """Return an event that SIGINT and SIGTERM set: the scan in hand is finished, no other begun.
+
+    A second signal ends at once; what was recorded stays, and the next reader publishes it.
+    """
     stop = Event()
+
+    def on_signal(number: int, _: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     return stop

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gputape.store import tape
+from gputape.store.errors import BadInput
 from gputape.store.offer import Offer, Option, Origin, SeriesKey
 from gputape.store.record import Recorder, provider_number
 from gputape.store.remember import memory
-from gputape.store.scan import Counts, InterruptionRow, Listing, Reject, Scan
+from gputape.store.scan import Counts, InterruptionRow, Listing, PageRow, Reject, Scan
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -348,3 +349,144 @@ def test_series_ids_need_no_coordination() -> None:
     numbers = {provider_number(found.PROVIDER.slug) for found in ADAPTERS}
     assert len(numbers) == len(ADAPTERS)
     assert all(0 <= number < 2**31 for number in numbers)
+
+
+# -- what a second reading of this code found ---------------------------------------------------
+
+
+def correct(t: Tape, *offers: Offer, **rest: Any) -> Counts:
+    """Read the last bytes anew."""
+    return t.scan(*offers, after_hours=0, origin=Origin.CORRECTION, **rest)
+
+
+def test_a_correction_is_no_second_witness(t: Tape) -> None:
+    """Reading the same doubtful bytes again leaves the price held back."""
+    t.scan(offer())
+    t.scan(offer(price="100"))
+    correct(t, offer(price="100"))
+    assert t.now() == (10.0, "firm", 100.0)
+    t.scan(offer(price="10"))
+    assert t.now() == (10.0, "firm", None)
+
+
+def test_a_correction_does_not_make_a_held_series_gone(t: Tape) -> None:
+    """Bytes that lost most of a list say nothing new when they are read again."""
+    t.scan(*many(10))
+    t.scan(offer("s0"))
+    assert correct(t, offer("s0")).gone == 0
+    assert t.ask("select count(*) from v_offers where state = 'firm'") == [(10,)]
+
+
+def test_a_correction_hides_no_move_of_the_price(t: Tape) -> None:
+    """A change that was seen stays a change when its scan is corrected afterwards."""
+    t.scan(offer(price="10"))
+    t.scan(offer(price="12"))
+    correct(t, offer(price="12.5"))
+    events = t.ask("select event, price::double from v_changes order by changed_at")
+    assert events == [("new", 10.0), ("price", 12.0)]
+
+
+def test_what_a_correction_first_said_is_no_news_when_it_is_confirmed(t: Tape) -> None:
+    """A series that a fixed parser finds is not new on the market."""
+    t.scan(offer("b"))
+    correct(t, offer("b"), offer("a", "0.1", suspect="outside its band"))
+    t.scan(offer("b"), offer("a", "0.1", suspect="outside its band"))
+    assert t.now("a") == (0.1, "firm", None)
+    assert t.ask("select sku from v_changes") == [("b",)]
+
+
+def test_a_series_that_was_never_believed_makes_no_event(t: Tape) -> None:
+    """Doubted at first sight and then gone: nothing moved."""
+    t.scan(offer("a", "0.1", suspect="?"), offer("b"))
+    t.scan(offer("b"))
+    t.scan(offer("b"))
+    assert t.ask("select sku from v_changes") == [("b",)]
+    assert t.ask("select sku, state from v_offers order by 1") == [("a", "gone"), ("b", "firm")]
+
+
+def test_an_unpriced_series_can_be_gone_too(t: Tape) -> None:
+    """First without a price, then not listed any more."""
+    no = Reject(key=offer("a").key, reason="no_price", sentence="N/A", quote_json="{}")
+    t.scan(offer("a"), offer("b"), offer("c"))
+    for _ in range(2):
+        assert t.scan(offer("b"), offer("c"), rejects=[no]).suspects == 0
+    assert len(t.prices("a")) == 2
+    assert t.scan(offer("b"), offer("c")).gone == 1
+
+
+def test_a_held_price_of_a_gone_series_does_not_wait_for_ever(t: Tape) -> None:
+    """Gone, doubtfully back, gone again: nothing is pending."""
+    t.scan(offer("a"), offer("b"), offer("c"))
+    t.scan(offer("b"), offer("c"))
+    t.scan(offer("b"), offer("c"), offer("a", "0.1", suspect="?"))
+    t.scan(offer("b"), offer("c"))
+    assert memory(t.recorder.con).parts["lambda_labs", "pricing"].pending == 0
+
+
+def test_a_jump_that_drifts_is_believed(t: Tape) -> None:
+    """A second fetch agrees when it is within a tenth of the first, and in its currency."""
+    t.scan(offer(price="1"))
+    t.scan(offer(price="2.01"))
+    t.scan(offer(price="2.02", currency="EUR"))
+    assert t.now()[0] == 1.0
+    t.scan(offer(price="2.03", currency="EUR"))
+    assert t.now()[0] == 2.03
+
+
+def test_a_firm_price_stays_firm_when_only_its_stock_changes(t: Tape) -> None:
+    """A price that was believed against doubt is not doubted again for its availability."""
+    words = {"price": "0.1", "suspect": "outside its band"}
+    t.scan(offer(**words, available=True))
+    t.scan(offer(**words, available=True))
+    t.scan(offer(**words, available=False))
+    assert t.now() == (0.1, "firm", None)
+
+
+def test_an_older_look_is_refused_after_a_younger_one(t: Tape) -> None:
+    """Within a part, time runs forwards; nothing is written otherwise."""
+    t.scan(offer())
+    with pytest.raises(BadInput, match="record them in order"):
+        t.scan(offer(price="9"), after_hours=-1)
+    assert t.prices() == [(10.0, "firm")]
+
+
+def test_a_day_is_a_day_of_utc_whatever_the_clock_s_zone(t: Tape) -> None:
+    """23:00 in Tokyo belongs to the day that it is in Greenwich."""
+    from datetime import timezone
+
+    tokyo = timezone(timedelta(hours=9))
+    for hour in (13, 16, 37):  # 22:00, 01:00 and 22:00 in Tokyo
+        at = (START + timedelta(hours=hour)).astimezone(tokyo)
+        t.scan(offer(), observed_at=at, finished_at=at, started_at=at)
+    assert t.ask("select day from daily") == [(date(2026, 11, 1),)]
+
+
+def test_flips_of_availability_are_no_changes_of_a_day(t: Tape) -> None:
+    """A day's `changes` counts prices, not rows."""
+    for hour in range(6):
+        t.scan(offer(available=bool(hour % 2)), after_hours=bool(hour))
+    t.scan(offer(available=True), after_hours=24)
+    assert t.ask("select changes from daily") == [(1,)]
+
+
+def test_the_same_reject_in_two_parts_is_two_rejects(t: Tape) -> None:
+    """A reject belongs to its part: one may end while the other stands."""
+    no = Reject(key=offer("z").key, reason="unknown_gpu", sentence="add it", quote_json="{}")
+    t.scan(rejects=[no], part="one")
+    t.scan(rejects=[no], part="two")
+    t.scan(part="one")
+    rows = t.ask("select part, present, sentence from v_rejects order by part")
+    assert rows == [("one", False, "add it"), ("two", True, "add it")]
+
+
+def test_the_validator_of_an_answer_belongs_to_its_body(t: Tape) -> None:
+    """An ETag of older bytes is never sent for younger ones that came without."""
+
+    def page(digest: str, etag: str | None) -> PageRow:
+        return PageRow(method="GET", url="u", status=200, fetched_at=START, etag=etag,
+                       last_modified=None, sha256=digest, bytes=1)  # fmt: skip
+
+    t.scan(pages=(page("a", '"v1"'),))
+    t.scan(pages=(page("b", None),))
+    known = memory(t.recorder.con).answers["GET", "u"]
+    assert (known.sha256, known.etag) == ("b", None)

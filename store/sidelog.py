@@ -1,0 +1,100 @@
+"""What a scan says beside prices: rejects, interruption figures, exchange rates.
+
+Each is kept by its changes, as prices are: a row when it appears, when it differs, when it goes.
+"""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gputape.store.rows import append
+from gputape.store.scan import Listing, Reject, Scan
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class SideLog:
+    """Knows which rejects stand and which figures were said last."""
+
+    def __init__(self, con: "duckdb.DuckDBPyConnection") -> None:
+        self._con = con
+        self._rejects = self._present_rejects()
+        self._risks = self._known_risks()
+
+    def add(self, scan: Scan, scan_id: int, listing: Listing) -> None:
+        """Add what a complete scan said anew."""
+        self._add_rejects(scan, scan_id, listing.rejects)
+        self._add_interruptions(scan, scan_id, listing)
+        self._add_rates(scan, listing)
+
+    def _add_rejects(self, scan: Scan, scan_id: int, rejects: Sequence[Reject]) -> None:
+        place = (scan.provider, scan.part)
+        now = {reject_key(scan.part, reject): reject for reject in rejects}
+        before = self._rejects.get(place, {})
+        rows = [
+            (key, scan_id, scan.observed_at, True, *place, r.key.sku, r.reason, r.sentence,
+             r.quote_json)
+            for key, r in now.items()
+            if key not in before
+        ] + [
+            (key, scan_id, scan.observed_at, False, *place, sku, reason, "", "null")
+            for key, (sku, reason) in before.items()
+            if key not in now
+        ]  # fmt: skip
+        append(self._con, "reject", rows)
+        self._rejects[place] = {key: (r.key.sku, r.reason) for key, r in now.items()}
+
+    def _add_interruptions(self, scan: Scan, scan_id: int, listing: Listing) -> None:
+        rows = []
+        for row in listing.interruptions:
+            figures = (row.low_percent, row.high_percent, row.saving_percent)
+            if self._risks.get((scan.provider, row.sku, row.region)) != figures:
+                self._risks[scan.provider, row.sku, row.region] = figures
+                rows.append(
+                    (scan.provider, row.sku, row.region, scan.observed_at, scan_id, *figures)
+                )
+        append(self._con, "interruption", rows)
+
+    def _add_rates(self, scan: Scan, listing: Listing) -> None:
+        if not listing.rates:
+            return
+        known = set(self._con.execute("select day, currency from fx").fetchall())
+        append(self._con, "fx", [
+            (rate.day, rate.currency, rate.usd_per_unit, scan.provider)
+            for rate in listing.rates
+            if (rate.day, rate.currency) not in known
+        ])  # fmt: skip
+
+    def _present_rejects(self) -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
+        found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+        for key, provider, part, sku, reason in self._con.execute(
+            "select reject_key, any_value(provider), any_value(part), any_value(sku), "
+            "max_by(reason, scan_id) from reject group by reject_key "
+            "having max_by(present, scan_id)"
+        ).fetchall():
+            found.setdefault((provider, part), {})[key] = (sku, reason)
+        return found
+
+    def _known_risks(self) -> dict[tuple[str, str, str], tuple[int, int, int | None]]:
+        return {
+            (provider, sku, region): (low, high, saving)
+            for provider, sku, region, low, high, saving in self._con.execute(
+                "select provider, sku, region, low_percent, high_percent, saving_percent "
+                "from v_interruptions"
+            ).fetchall()
+        }
+
+
+def reject_key(part: str, reject: Reject) -> str:
+    """Return what makes two rejects the same: the part, the series' words and the reason."""
+    return f"{part}:{hash_key(reject)}:{reject.reason}"
+
+
+def hash_key(reject: Reject) -> str:
+    """Return 12 hex digits of the series' words."""
+    key = reject.key
+    words = (key.provider, key.sku, key.region, key.zone, key.option, key.tier, key.term_months,
+             key.payment)  # fmt: skip
+    return sha256(json.dumps(words).encode()).hexdigest()[:12]
