@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-next lint bench format clean
 
 demo: $(READY)        ## what it does, on sample data
 	@$(BIN)/gputape demo
 
 test: $(READY)        ## the whole suite
 	$(BIN)/pytest -n auto
+
+test-next:            ## the same suite on DuckDB 2, in an environment of its own
+	@test -x .venv-next/bin/python || $(PYTHON) -m venv .venv-next
+	@.venv-next/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' 'duckdb==2.0.0'
+	.venv-next/bin/pytest -n auto
 
 lint: $(READY)        ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
@@ -25,12 +30,12 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gputape needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-next build *.egg-info .pytest_cache .mypy_cache .ruff_cache

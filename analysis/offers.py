@@ -46,6 +46,7 @@ LEFT_OUT = {
     "fraction": "gpu_count < 1",
     "too old": "last_seen < $at::timestamptz - $max_age::interval",
 }
+FOREVER = "timestamptz 'infinity'"
 NICKNAMES = {"eu": "europe", "na": "north-america", "sa": "south-america", "me": "middle-east"}
 
 
@@ -118,7 +119,8 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
         raise BadInput(f"can not sort by {question.sort!r}: one of {', '.join(SORTS)}")
     tests, values = _filters(question)
     values |= {"at": question.as_of or now, "max_age": question.max_age}
-    source = "offers_at($at)" if question.as_of else "v_offers"
+    values.setdefault("gpus", None)
+    source = f"offers_of($gpus, {'$at' if question.as_of else FOREVER})"
     sql = (
         f"create or replace temp table asked as select {', '.join(COLUMNS)}, "
         f"{_left_out(question.include)} as left_out from {source} "
