@@ -9,14 +9,17 @@ the newest copy. So readers never block and are never blocked:
     tape.archive/        raw bytes, by hash
 
 DuckDB's own lock is a POSIX lock: a process that opens and closes its database file a second
-time loses it silently. Hence the side lock, and copies made by a child process.
+time loses it silently. Hence the side lock, and copies made by a child process. A copy grows
+under the name `*.PID.part`, is opened as a check, and takes its place by one rename; the
+published one bears the modification time of what it copies, so unequal times mean unpublished.
 """
 
 import fcntl
 import os
-import stat
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from zlib import crc32
 
-from gputape.store.errors import Busy, Damaged, NoTape, TooNew
+from gputape.store.errors import Busy, Damaged, NoTape, TapeError, TooNew
+from gputape.store.literal import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,11 +41,11 @@ CONFIG = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+LOCK_PATIENCE_S = 5.0  # a reader that publishes a dead writer's commits is done by then
 COPY = """
 import os, shutil, sys
-source, target = sys.argv[1:]
-shutil.copyfile(source, target)
-with open(target, "rb+") as file: os.fsync(file.fileno())
+shutil.copyfile(*sys.argv[1:])
+with open(sys.argv[2], "rb+") as file: os.fsync(file.fileno())
 """
 
 
@@ -50,6 +54,11 @@ class Place:
     """Where one tape lives."""
 
     published: Path
+
+    def __post_init__(self) -> None:
+        """Follow a symbolic link: a rename onto its name would replace the link."""
+        if self.published.is_symlink():
+            object.__setattr__(self, "published", self.published.resolve())
 
     @property
     def writer(self) -> Path:
@@ -68,63 +77,100 @@ class Place:
 
 
 @contextmanager
-def _sole_writer(place: Place) -> Iterator[None]:
+def _sole_writer(place: Place, patience_s: float) -> Iterator[None]:
     """Hold the side lock, or say who writes."""
     place.published.parent.mkdir(parents=True, exist_ok=True)
     with place.lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(_writer_of(file, place)) from None
+        if not _locked(file, patience_s):
+            file.seek(0)
+            raise Busy(
+                f"process {file.read() or '?'} is writing {place.published}: "
+                "wait for it, or give --db another path"
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
-def _writer_of(file: IO[str], place: Place) -> str:
-    file.seek(0)
-    return (
-        f"process {file.read() or '?'} is writing {place.published}: "
-        "wait for it, or give --db another path"
-    )
+def _locked(file: IO[str], patience_s: float) -> bool:
+    end = time.monotonic() + patience_s
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.1)
 
 
 @contextmanager
-def writing(path: Path, now: datetime) -> Iterator["duckdb.DuckDBPyConnection"]:
+def writing(
+    path: Path, now: datetime, *, patience_s: float = LOCK_PATIENCE_S
+) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open the writer's file, migrated to this version's schema, as its only writer.
 
-    Raises `Busy`, `TooNew`, `Damaged`. The caller commits, checkpoints and publishes.
+    Raises `Busy` (after `patience_s` seconds), `TooNew`, `Damaged`. The caller publishes.
     """
     place = Place(path)
-    with _sole_writer(place):
-        if not place.writer.exists() and place.published.exists():
-            _copy(place.published, place.writer)
-            place.writer.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
-        con = connect(place.writer, read_only=False)
-        try:
+    with _sole_writer(place, patience_s):
+        _tidy(place)
+        with connect(place.writer, read_only=False) as con:
             migrate(con, now, place.writer)
             yield con
-        finally:
-            con.close()
 
 
-def connect(path: Path, *, read_only: bool, **more: str) -> "duckdb.DuckDBPyConnection":
-    """Open one DuckDB file with the settings that every reader and writer shares."""
+def _tidy(place: Place) -> None:
+    """Sweep what killed processes left, and begin a lost writer's file from the published copy."""
+    part = re.compile(rf"{re.escape(place.published.stem)}(\.writer)?\.\d+\.part")
+    for file in place.published.parent.iterdir():
+        if part.fullmatch(file.name):
+            file.unlink(missing_ok=True)
+    if not _filled(place.writer):
+        place.writer.unlink(missing_ok=True)
+        if _filled(place.published):
+            _put_copy(place.published, place.writer, 0o644, _modified_at_ns(place.published))
+
+
+def _filled(path: Path) -> bool:
+    """Whether there is such a file and it is not empty, as a cut first write leaves it."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def connect(path: Path, *, read_only: bool) -> "duckdb.DuckDBPyConnection":
+    """Open one DuckDB file with the settings that every reader and writer shares.
+
+    A reader attaches the file to a database of its own in memory: DuckDB shares one instance
+    among all who connect to a path in one process, with its settings and its state of the file.
+    """
     import duckdb  # noqa: PLC0415  # 80 ms that `--help` need not pay
 
     try:
-        con = duckdb.connect(str(path), read_only=read_only, config={**CONFIG, **more})
+        con = duckdb.connect(":memory:" if read_only else str(path), config={**CONFIG})
+        if read_only:
+            con.execute(f"attach {literal(str(path))} as tape (read_only); use tape")
     except duckdb.Error as error:
-        line = str(error).splitlines()[0]
-        if "newer version" in line or "version number" in line:
-            raise TooNew(f"{path} was written by a later DuckDB: upgrade duckdb ({line})") from None
-        raise Damaged(
-            f"DuckDB can not open {path} ({line}): restore a copy, "
-            f"or move {path}.wal away to fall back to the last checkpoint"
-        ) from None
+        raise _refusal(path, str(error).splitlines()[0]) from None
     con.execute("set timezone = 'UTC'")
     return con
+
+
+def _refusal(path: Path, line: str) -> TapeError:
+    """Say what to do about the first line of DuckDB's own sentence (1.5.5)."""
+    if "newer version" in line or "version number" in line:
+        return TooNew(f"{path} was written by a later DuckDB: upgrade duckdb ({line})")
+    if "Could not set lock" in line or "onflicting lock" in line:
+        holder = re.search(r"PID (\d+)", line)
+        pid = holder[1] if holder else "?"
+        return Busy(f"process {pid} holds {path} open: close it there, and try again")
+    if "different configuration" in line or "already attached" in line:
+        return Busy(f"this process holds {path} open already: close it first")
+    if "Permission denied" in line:
+        return Damaged(f"no permission to open {path}: ask its owner, or give --db another path")
+    log = f", or move {path}.wal away to fall back to the last checkpoint"
+    return Damaged(
+        f"DuckDB can not open {path} ({line}): restore a copy{log if ' WAL ' in line else ''}"
+    )
 
 
 def migrate(con: "duckdb.DuckDBPyConnection", now: datetime, path: Path) -> None:
@@ -171,28 +217,50 @@ def _view_text() -> str:
     return files("gputape.store").joinpath("views/views.sql").read_text("utf-8")
 
 
-@cache
 def _view_mark() -> str:
     return f"gputape {crc32(_view_text().encode()):08x}"
 
 
 def publish(con: "duckdb.DuckDBPyConnection", path: Path) -> None:
     """Put a consistent read-only copy of the writer's file where readers look."""
+    place = Place(path)
     con.execute("checkpoint")
-    release(Place(path))
+    # somebody who opened the old copy read-write may have left a log that is not ours
+    _log(place.published).unlink(missing_ok=True)
+    _put_copy(place.writer, place.published, 0o444, _written_at_ns(place))
 
 
-def release(place: Place) -> None:
-    """Copy the writer's (checkpointed) file and swap it in by one rename."""
-    fresh = place.published.with_suffix(f".{os.getpid()}.part")
+def _put_copy(source: Path, target: Path, mode: int, time_ns: int) -> None:
+    fresh = target.with_suffix(f".{os.getpid()}.part")
     try:
-        _copy(place.writer, fresh)
-        fresh.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-        # somebody who opened the old copy read-write may have left a log that is not ours
-        place.published.with_name(place.published.name + ".wal").unlink(missing_ok=True)
-        fresh.replace(place.published)
+        _copy(source, fresh)
+        _check(fresh, target)
+        fresh.chmod(mode)
+        os.utime(fresh, ns=(time_ns, time_ns))
+        fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _check(fresh: Path, target: Path) -> None:
+    """Raise `Damaged` for a copy that DuckDB refuses, or with fewer scans than its target."""
+    has, had = _scan_count(fresh), 0
+    with suppress(TapeError):
+        had = _scan_count(target)
+    if has < had:
+        raise Damaged(
+            f"the writer's file has {has} scans and {target} has {had}: "
+            "restore a copy, or move the published file away to publish fewer"
+        )
+
+
+def _scan_count(path: Path) -> int:
+    import duckdb  # noqa: PLC0415  # same
+
+    if _filled(path):
+        with connect(path, read_only=True) as con, suppress(duckdb.CatalogException):
+            return int(con.execute("select count(*) from scan").fetchall()[0][0])
+    return 0
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -205,7 +273,7 @@ def _copy(source: Path, target: Path) -> None:
     )
     if done.returncode:
         why = done.stderr.strip().splitlines()[-1:] or ["the copy failed"]
-        raise Damaged(f"can not publish {target.parent}: {why[0]}")
+        raise Damaged(f"can not copy {source}: {why[0]}")
 
 
 def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
@@ -218,26 +286,44 @@ def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
     place = Place(path)
     if _unpublished(place):
         _publish_anew(place)
-    if not path.exists():
+    if not place.published.exists():
         raise NoTape(f"there is no tape at {path}: run `gputape collect`, or `gputape demo`")
-    seal = {"enable_external_access": "false"} if sealed else {}
-    con = connect(path, read_only=True, **seal)
+    con = connect(place.published, read_only=True)
     if not _has_our_views(con):
         con.close()
         _publish_anew(place)
-        con = connect(path, read_only=True, **seal)
+        con = connect(place.published, read_only=True)
+    if sealed:
+        con.execute("set enable_external_access = false")
     return con
 
 
 def _publish_anew(place: Place) -> None:
-    """Publish what the writer's file holds, with our views, unless somebody is writing."""
-    with suppress(Busy, Damaged, OSError), writing(place.published, datetime.now(UTC)) as con:
+    """Publish the writer's file with our views, unless somebody writes or the disk is full."""
+    import duckdb  # noqa: PLC0415  # same
+
+    with (
+        suppress(Busy, Damaged, OSError, duckdb.Error),
+        writing(place.published, datetime.now(UTC), patience_s=0) as con,
+    ):
         publish(con, place.published)
 
 
 def _unpublished(place: Place) -> bool:
-    wal = place.writer.with_name(place.writer.name + ".wal")
-    times = [file.stat().st_mtime_ns for file in (place.writer, wal) if file.exists()]
-    if not times:
-        return False
-    return not place.published.exists() or max(times) > place.published.stat().st_mtime_ns
+    return _written_at_ns(place) not in (0, _modified_at_ns(place.published))
+
+
+def _written_at_ns(place: Place) -> int:
+    """Return when the writer's file or its log last changed, 0 when there is neither."""
+    return max(_modified_at_ns(place.writer), _modified_at_ns(_log(place.writer)))
+
+
+def _modified_at_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # DuckDB may remove its log at any moment
+        return 0
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
