@@ -165,7 +165,7 @@ def _visits(plan: Plan, known: Memory, stack: ExitStack) -> Callable[[Adapter], 
     pace = Pace(timedelta() if plan.replay else PAUSE, time.monotonic, time.sleep)
     archive = Archive(tape.Place(plan.db).archive)
     # a recording is asked in full: its answers do not depend on what we already have
-    remembered = replace(known, answers={}) if plan.replay else known
+    remembered = replace(known, answers={}) if plan.replay or plan.record else known
 
     def visit(adapter: Adapter) -> Visit:
         slug = adapter.PROVIDER.slug

@@ -7,14 +7,17 @@ The index (which request got which bytes, when) is the tape's table `page`.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import zstandard
 
+from gputape.scrapers.frame import check_whole
 from gputape.store.errors import Damaged
+
+READ_BYTES = 2**20  # packed; a body up to here is read to see whether it is sound
 
 
 class Body:
@@ -63,19 +66,32 @@ class Archive:
             raise Damaged(f"{self.path(sha256)} does not hold what its name says")
         return body
 
+    def sound(self, sha256: str) -> bool:
+        """Whether the body with this hash can be read again; a long one is not hashed."""
+        path = self.path(sha256)
+        try:
+            if path.stat().st_size > READ_BYTES:
+                check_whole(path)
+            else:
+                self.read(sha256)
+        except (FileNotFoundError, Damaged):
+            return False
+        return True
+
     @contextmanager
     def receive(self, max_bytes: int) -> Iterator[Body]:
         """Open a body for writing; leaving the block without an error gives it its name."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="part-", dir=self.folder)
-        part = Path(name)
+        part = self.folder / f"part-{uuid4().hex}"
         try:
-            with os.fdopen(handle, "wb") as raw:
+            with part.open("xb") as raw:
                 # level 3: 300 MB of CSV in about a second, an eighth of the size
                 compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
                 with compressor.stream_writer(raw, closefd=False) as file:
                     body = Body(file, max_bytes)
                     yield body
+                raw.flush()
+                os.fsync(raw.fileno())
             target = self.path(body.sha256)
             target.parent.mkdir(exist_ok=True)
             part.replace(target)

@@ -19,7 +19,7 @@ CHALLENGE_MAX_BYTES = 100_000
 
 def refuse_challenge(page: Page) -> None:
     """Raise `Refused` when the page is a challenge instead of an answer."""
-    if page.path is not None and page.path.stat().st_size > CHALLENGE_MAX_BYTES:
+    if _is_long(page):
         return
     start = page.body[:CHALLENGE_MAX_BYTES].lower()
     if b"<html" not in start and b"<!doctype" not in start:
@@ -32,3 +32,10 @@ def refuse_challenge(page: Page) -> None:
             "ask less often, or from another address",
             url=page.url,
         )
+
+
+def _is_long(page: Page) -> bool:
+    try:
+        return page.path is not None and page.path.stat().st_size > CHALLENGE_MAX_BYTES
+    except FileNotFoundError:
+        return False  # reading it says so

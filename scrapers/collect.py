@@ -193,6 +193,8 @@ def _ask(adapter: Adapter, run: Run, report: Report) -> None:
             stopped = True
         except SourceError as error:
             believed.add([Read(_scan(adapter, whole, run, error=error))])
+        except OSError:
+            raise  # our own disk, not the provider's fault
         except Exception as error:  # noqa: BLE001  # an index that is not as it was
             shape = Changed(
                 f"the index of {slug} is not as it was ({type(error).__name__}: {error})"

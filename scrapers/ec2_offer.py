@@ -9,7 +9,7 @@ Trainium chips too but no slices (`g6f`): neither is read, the facts in `store/i
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from gputape.scrapers.csvpage import start
@@ -45,7 +45,7 @@ COLUMNS = (*RATE, *TERM, *PRODUCT)
 
 # "Bring your own license" Windows costs what Linux costs, SQL Server differs by Pre Installed S/W
 # alone, and a Capacity Block twin has the usage type of the instance and a price of 0
-PLAIN_LINUX: Mapping[str, Container[str]] = {
+PLAIN_LINUX: Mapping[str, Collection[str]] = {
     "Product Family": {"Compute Instance", "Compute Instance (bare metal)"},
     "Tenancy": {"Shared"},
     "Operating System": {"Linux"},
@@ -75,6 +75,7 @@ def csv_rows(page: Page) -> list[dict[str, str]]:
             "Instance Type": f"^{NAMED_ACCELERATED.pattern}",
             "Instance Family": f"^(?:{'|'.join(sorted(ACCELERATED))})$",
         },
+        only=PLAIN_LINUX,
     )
     if rows and not any(row["TermType"] and row["PricePerUnit"] for row in rows):
         raise Changed(f"{page.url} has no TermType or no PricePerUnit", url=page.url)

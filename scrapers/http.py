@@ -7,6 +7,8 @@ transport under it differs.
 """
 
 import email.utils
+import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,7 +29,8 @@ from gputape.scrapers.errors import Changed, Refused, SourceError, Unreachable
 from gputape.scrapers.page import Page
 from gputape.scrapers.recording import FETCHED_AT, NotInRecording
 from gputape.scrapers.robots import Robots
-from gputape.store.scan import Memory, PageRow
+from gputape.store.errors import Damaged
+from gputape.store.scan import Answer, Memory, PageRow
 
 USER_AGENT = f"gputape/{version('gputape')} (+https://github.com/gputape/gputape)"
 TIMEOUT = httpx.Timeout(30, connect=10)
@@ -35,6 +38,12 @@ TRIES = 4
 PATIENCE = timedelta(minutes=2)  # for one address, all tries and waits together
 AGAIN = frozenset({429, 500, 502, 503, 504})
 NO = frozenset({401, 403, 429, 451})
+PRIVATE = "gputape-private"  # a request extension: whom the adapter asked, with which headers
+# what bytes that are not as they were can do to an adapter; an OSError is our own disk's
+SHAPE = (
+    LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError, zlib.error,
+    gzip.BadGzipFile, httpx.InvalidURL,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -46,19 +55,26 @@ class Pace:
     sleep: Callable[[float], None]
     _free_at: dict[str, float] = field(default_factory=dict)
     _locks: dict[str, Lock] = field(default_factory=dict)
+    _closed: set[str] = field(default_factory=set)
     _guard: Lock = field(default_factory=Lock)
 
     @contextmanager
     def turn(self, host: str) -> Iterator[None]:
-        """Wait for the host's turn, and hold it."""
+        """Wait for the host's turn, and hold it. Raises `Refused` when it was closed."""
         with self._guard:
             lock = self._locks.setdefault(host, Lock())
         with lock:
+            if host in self._closed:
+                raise Refused(f"{host} said to slow down: it is not asked again in this run")
             self.sleep(max(0.0, self._free_at.get(host, 0.0) - self.clock()))
             try:
                 yield
             finally:
                 self._free_at[host] = self.clock() + self.pause.total_seconds()
+
+    def close(self, host: str) -> None:
+        """Leave a host alone from now on."""
+        self._closed.add(host)
 
 
 @dataclass(slots=True)
@@ -109,7 +125,9 @@ class Session:
             yield
         except SourceError as error:
             part.error = error
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except Damaged as error:
+            part.error = Changed(f"{error}: collect again to fetch it anew")
+        except SHAPE as error:
             part.error = Changed(
                 f"the index of {name} is not as it was ({type(error).__name__}: {error})"
             )
@@ -128,26 +146,27 @@ class Session:
     ) -> Page:
         """Return the archived answer; see `adapter.Http.get`."""
         known = self._visit.memory.answers.get(("GET", url))
-        if known and not self._visit.archive.path(known.sha256).exists():
-            known = None  # the bytes are gone: ask for them again
+        if known and not self._visit.archive.sound(known.sha256):
+            known = None  # the bytes are gone or damaged: ask for them again
         if known and forever:
             return self._page(url, PageRow(
-                method="GET", url=url, status=304, fetched_at=self._visit.now(), etag=known.etag,
-                last_modified=known.last_modified, sha256=known.sha256, bytes=known.bytes,
+                method="GET", url=url, status=304, etag=known.etag, sha256=known.sha256,
+                fetched_at=known.fetched_at or self._visit.now(), bytes=known.bytes,
+                last_modified=known.last_modified,
             ))  # fmt: skip
-        asked = dict(headers or {})
-        if known and known.etag:
-            asked["If-None-Match"] = known.etag
-        if known and known.last_modified:
-            asked["If-Modified-Since"] = known.last_modified
-        request = self._visit.client.build_request("GET", url, headers=asked)
-        return self._page(url, self._ask(request, url, max_mib))
+        asked = dict(headers or {}) | (_conditions(known) if known else {})
+        request = self._visit.client.build_request(
+            "GET", url, headers=asked, extensions=_private(url, headers)
+        )
+        return self._page(url, self._ask(request, url, max_mib, known))
 
     def post(
         self, url: str, /, *, json: Any, headers: Mapping[str, str] | None = None, max_mib: int = 64
     ) -> Page:
         """Return the archived answer to a JSON body; the body is part of the address."""
-        request = self._visit.client.build_request("POST", url, json=json, headers=headers)
+        request = self._visit.client.build_request(
+            "POST", url, json=json, headers=headers, extensions=_private(url, headers)
+        )
         address = f"{url}#{sha256(request.read()).hexdigest()[:12]}"
         return self._page(url, self._ask(request, address, max_mib))
 
@@ -177,7 +196,9 @@ class Session:
         refuse_challenge(page)
         return page
 
-    def _ask(self, request: httpx.Request, address: str, max_mib: int) -> PageRow:
+    def _ask(
+        self, request: httpx.Request, address: str, max_mib: int, known: Answer | None = None
+    ) -> PageRow:
         url = str(request.url)
         self._stop_here()
         for_people = self._visit.robots and "authorization" not in request.headers
@@ -188,21 +209,27 @@ class Session:
                 on=_wait, attempts=TRIES, timeout=PATIENCE, wait_initial=1.0, wait_max=30.0
             ):
                 with attempt, self._visit.pace.turn(urlsplit(url).netloc):
-                    return self._once(request, address, max_mib)
+                    return self._once(request, address, max_mib, known)
         except NotInRecording as error:
             raise Unreachable(f"{url}: {error}", url=url) from None
         except (httpx.HTTPError, OverflowError) as error:
             raise self._translate(error, url) from None
         raise AssertionError("stamina either returns or raises")
 
-    def _once(self, request: httpx.Request, address: str, max_mib: int) -> PageRow:
+    def _once(
+        self, request: httpx.Request, address: str, max_mib: int, known: Answer | None
+    ) -> PageRow:
         archive = self._visit.archive
         response = self._visit.client.send(request, stream=True)
         try:
             at = response.extensions.get(FETCHED_AT) or self._visit.now()
-            known = self._visit.memory.answers.get((request.method, address))
             if response.status_code == httpx.codes.NOT_MODIFIED and known:
-                return _row(request, address, response, at, known.sha256, known.bytes)
+                row = _row(request, address, response, at, known.sha256, known.bytes)
+                return replace(
+                    row,
+                    etag=row.etag or known.etag,
+                    last_modified=row.last_modified or known.last_modified,
+                )
             if response.status_code != httpx.codes.OK:
                 raise httpx.HTTPStatusError("", request=request, response=response)
             with archive.receive(max_mib * 2**20) as body:
@@ -214,6 +241,8 @@ class Session:
     def _translate(self, error: Exception, url: str) -> SourceError:
         if isinstance(error, httpx.HTTPStatusError):
             code = error.response.status_code
+            if code == httpx.codes.TOO_MANY_REQUESTS:
+                self._visit.pace.close(urlsplit(url).netloc)
             if code in NO:
                 return Refused(f"{url} answered {code}: slow down, or check the key", url=url)
             return Unreachable(f"{url} answered {code}: try again later", url=url)
@@ -228,6 +257,27 @@ class Session:
 
 class Stopped(Exception):
     """The run is ending; nothing more is asked."""
+
+
+def _conditions(known: Answer) -> dict[str, str]:
+    conditions = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+    return {name: value for name, value in conditions.items() if value}
+
+
+def _private(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    return {PRIVATE: (_origin(httpx.URL(url)), tuple(headers or ()))}
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _keep_private(request: httpx.Request) -> None:
+    """Take an adapter's own headers, a key among them, off a redirect to somewhere else."""
+    origin, names = request.extensions.get(PRIVATE, (None, ()))
+    if origin != _origin(request.url):
+        for name in names:
+            request.headers.pop(name, None)
 
 
 def _fill(body: Body, response: httpx.Response) -> None:
@@ -265,12 +315,13 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3)."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return float(value)
     try:
         then = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return max(0.0, (then - now).total_seconds())
 
 
@@ -282,4 +333,5 @@ def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
         timeout=TIMEOUT,
         follow_redirects=True,
         max_redirects=5,
+        event_hooks={"request": [_keep_private]},
     )

@@ -8,24 +8,26 @@ not be true is held back as suspect rather than believed or thrown away.
 |------------------|----------------------------------------------------------|
 | no_price         | says that there is none: "Contact sales", N/A, —, empty   |
 | zero             | says 0 or less, which is never a price                    |
-| unreadable       | has a figure that is no number                            |
+| unreadable       | has a figure that is no number, or a field of another type |
 | unknown_gpu      | spells an accelerator that no alias knows                 |
 | unknown_instance | names a type that the instance facts do not know          |
 | not_in_force     | starts later, or is over                                  |
-| currency         | does not say a currency as three letters                  |
+| currency         | does not say a currency as three letters, or prints another |
 | no_term          | is a commitment without a term                            |
 | impossible       | has a figure beyond anything that is sold                 |
+
+Anything else that goes wrong with a quote is `unreadable` too.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from statistics import median
 
-from gputape.scrapers.money import Unreadable, figure
-from gputape.scrapers.quote import Of, Per, Quote
+from gputape.scrapers import money
+from gputape.scrapers.quote import Figure, Of, Per, Quote
 from gputape.store.gpus import Gpu, gpus, resolve, suggestion
 from gputape.store.instances import Instance, instance
 from gputape.store.offer import HOURS_PER_MONTH, PRICE_STEP, Offer, Option, SeriesKey
@@ -33,10 +35,12 @@ from gputape.store.scan import Reject
 
 REVISION = 1  # rises when the same quote is judged differently
 MAX_USD_HOUR = Decimal(1_000_000)  # a whole GB300 rack is under 2,000
-MAX_GPUS = Decimal(100_000)
+MIN_GPUS, MAX_GPUS = Decimal("0.001"), Decimal(100_000)
 MAX_TERM_MONTHS = 120
 OUTLIER_RATIO = 3  # list prices of one sku differ up to 2x between a cloud's regions
 OUTLIER_REGIONS = 2
+UNITS = {Per.HOUR: money.HOUR, Per.MONTH: money.MONTH, Per.TERM: money.NO_UNIT}
+TEXTS = ("zone", "tier", "payment", "gpu", "derived", "relay", "source_sku")
 
 
 @dataclass(slots=True)
@@ -65,17 +69,27 @@ def normalise(provider: str, quotes: Iterable[Quote], observed_at: datetime) -> 
     for quote in quotes:
         key = _key(provider, quote)
         try:
+            _check_types(quote)
             _note_dates(verdict, quote, observed_at)
             offer = _offer(key, quote, observed_at)
         except Rejected as no:
-            verdict.rejects.append(Reject(
-                key=key, reason=no.reason, sentence=_text(no.sentence) or "",
-                quote_json=_as_json(quote),
-            ))  # fmt: skip
+            verdict.rejects.append(_reject(key, quote, no))
+        except Exception as error:  # noqa: BLE001  # one quote is never worth the others
+            fault = Rejected("unreadable", f"{type(error).__name__}: {error}")
+            verdict.rejects.append(_reject(key, quote, fault))
         else:
             found.setdefault(key, []).append(offer)
     verdict.offers = _doubt_outliers([_settle(offers) for offers in found.values()])
     return verdict
+
+
+def _reject(key: SeriesKey, quote: Quote, no: Rejected) -> Reject:
+    return Reject(
+        key=key,
+        reason=no.reason,
+        sentence=_text(no.sentence) or "",
+        quote_json=_as_json(quote),
+    )
 
 
 def _offer(key: SeriesKey, quote: Quote, observed_at: datetime) -> Offer:
@@ -90,7 +104,7 @@ def _offer(key: SeriesKey, quote: Quote, observed_at: datetime) -> Offer:
     gpu = _gpu(key.provider, quote, facts)
     count = _count(quote, facts)
     price, upfront = _price(quote, count)
-    currency = _currency(quote.currency)
+    currency = _currency(quote)
     return Offer(
         key=key,
         gpu=gpu.id,
@@ -98,8 +112,8 @@ def _offer(key: SeriesKey, quote: Quote, observed_at: datetime) -> Offer:
         price=price,
         currency=currency,
         upfront=upfront,
-        vcpus=facts.vcpus if facts else _read(quote.vcpus),
-        memory_gib=facts.memory_gib if facts else _read(quote.memory_gib),
+        vcpus=facts.vcpus if facts else _count_of(quote.vcpus),
+        memory_gib=facts.memory_gib if facts else _count_of(quote.memory_gib),
         available=quote.available,
         derived=_text(quote.derived),
         relay=_text(quote.relay),
@@ -117,7 +131,7 @@ def _key(provider: str, quote: Quote) -> SeriesKey:
         sku=_text(quote.sku) or "?",
         region=_text(quote.region) or "global",
         zone=_text(quote.zone),
-        option=quote.option,
+        option=quote.option if isinstance(quote.option, Option) else Option.ON_DEMAND,
         tier=_text(quote.tier),
         term_months=_small(quote.term_months),
         payment=_text(quote.payment),
@@ -133,7 +147,7 @@ def _gpu(provider: str, quote: Quote, facts: Instance | None) -> Gpu:
             f"{quote.sku} is not among the instance facts: add to store/instances/{provider}.toml "
             f'`"{quote.sku}" = {{ gpu = "…", gpu_count = … }}`',
         )
-    memory = _read(quote.gpu_memory_gib)
+    memory = _count_of(quote.gpu_memory_gib)
     gpu = resolve(quote.gpu, memory, provider)
     if gpu is None:
         raise Rejected("unknown_gpu", suggestion(quote.gpu, memory))
@@ -141,10 +155,10 @@ def _gpu(provider: str, quote: Quote, facts: Instance | None) -> Gpu:
 
 
 def _count(quote: Quote, facts: Instance | None) -> Decimal:
-    count = facts.gpu_count if facts else _read(quote.gpu_count)
+    count = facts.gpu_count if facts else _count_of(quote.gpu_count)
     if count is None:
         count = Decimal(1)
-    if not 0 < count <= MAX_GPUS:
+    if not MIN_GPUS <= count <= MAX_GPUS:
         raise Rejected("impossible", f"{count} GPUs in one sku")
     return count
 
@@ -157,7 +171,8 @@ def _price(quote: Quote, count: Decimal) -> tuple[Decimal, Decimal | None]:
 
     Effective hourly = recurring + upfront / hours of the term (8,760 h a year).
     """
-    recurring, upfront = _read(quote.price), _read(quote.upfront)
+    recurring = _read(quote.price, UNITS[quote.per])
+    upfront = _read(quote.upfront, money.NO_UNIT)
     if recurring is None and not upfront:
         raise Rejected("no_price", f"says {quote.price!r}")
     hours = Decimal(HOURS_PER_MONTH * (quote.term_months or 0))
@@ -185,16 +200,27 @@ def _hours(per: Per, term_hours: Decimal) -> Decimal:
     return term_hours
 
 
-def _read(value: Decimal | int | str | None) -> Decimal | None:
+def _read(value: Figure, units: Collection[str]) -> Decimal | None:
     try:
-        return figure(value)
-    except Unreadable as error:
+        return money.figure(value, units)
+    except money.Unreadable as error:
         raise Rejected("unreadable", str(error)) from None
 
 
-def _currency(word: str) -> str:
+def _count_of(value: Figure) -> Decimal | None:
+    try:
+        return money.count(value)
+    except money.Unreadable as error:
+        raise Rejected("unreadable", str(error)) from None
+
+
+def _currency(quote: Quote) -> str:
+    word = quote.currency
     if not (len(word) == 3 and word.isascii() and word.isupper()):
         raise Rejected("currency", f"{word!r} is no currency")
+    for value in (quote.price, quote.upfront):
+        if printed := money.contradicts(value, word):
+            raise Rejected("currency", f"{value!r} prints {printed}, which is not {word}")
     return word
 
 
@@ -239,7 +265,10 @@ def _doubt_outliers(offers: list[Offer]) -> list[Offer]:
     elsewhere: dict[tuple[object, ...], list[Decimal]] = {}
     for offer in offers:
         elsewhere.setdefault(_like(offer), []).append(offer.price)
-    return [_doubt(offer, elsewhere[_like(offer)]) for offer in offers]
+    usual = {
+        like: median(prices) for like, prices in elsewhere.items() if len(prices) >= OUTLIER_REGIONS
+    }
+    return [_doubt(offer, usual.get(_like(offer))) for offer in offers]
 
 
 def _like(offer: Offer) -> tuple[object, ...]:
@@ -247,10 +276,9 @@ def _like(offer: Offer) -> tuple[object, ...]:
     return (key.sku, key.option, key.tier, key.term_months, key.payment, offer.currency)
 
 
-def _doubt(offer: Offer, prices: Sequence[Decimal]) -> Offer:
-    if offer.suspect or offer.key.option is Option.SPOT or len(prices) < OUTLIER_REGIONS:
+def _doubt(offer: Offer, usual: Decimal | None) -> Offer:
+    if usual is None or offer.suspect or offer.key.option is Option.SPOT:
         return offer
-    usual = median(prices)
     if usual / OUTLIER_RATIO <= offer.price <= usual * OUTLIER_RATIO:
         return offer
     return replace(offer, suspect=f"{offer.price} here, {usual} in the middle of its regions")
@@ -262,6 +290,34 @@ def _note_dates(verdict: Verdict, quote: Quote, observed_at: datetime) -> None:
             verdict.next_effective_at = min(verdict.next_effective_at or date, date)
 
 
+# -- types: an adapter reports what it found, and a document can hold anything -------------------
+
+
+def _check_types(quote: Quote) -> None:
+    """Reject a field of a type that it does not have; figures are `money`'s to judge."""
+    expected: list[tuple[type, tuple[str, ...]]] = [
+        (str, ("sku", "region", "currency")), (Option, ("option",)), (Per, ("per",)), (Of, ("of",)),
+    ]  # fmt: skip
+    if_there: list[tuple[type, tuple[str, ...]]] = [
+        (str, TEXTS), (int, ("term_months",)), (bool, ("available",)),
+        (datetime, ("valid_from", "valid_to")),
+    ]  # fmt: skip
+    for kind, names in expected:
+        _check_kind(quote, kind, names)
+    for kind, names in if_there:
+        _check_kind(quote, kind, [name for name in names if getattr(quote, name) is not None])
+    for moment in (quote.valid_from, quote.valid_to):
+        if moment and moment.tzinfo is None:
+            raise Rejected("unreadable", f"{moment} is a time without a zone")
+
+
+def _check_kind(quote: Quote, kind: type, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(quote, name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise Rejected("unreadable", f"a {name} is no {type(value).__name__}")
+
+
 # -- words --------------------------------------------------------------------------------------
 
 
@@ -269,18 +325,35 @@ def _after(moment: datetime) -> datetime:
     return datetime.max.replace(tzinfo=moment.tzinfo)
 
 
-def _text(value: str | None) -> str | None:
+def _text(value: object) -> str | None:
     """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
     if value is None:
         return None
-    clean = value.encode("utf-8", "replace").decode().replace("\0", "?").strip()
+    clean = _word(value).encode("utf-8", "replace").decode().replace("\0", "?").strip()
     return clean or None
 
 
-def _small(months: int | None) -> int | None:
-    return None if months is None else max(-1, min(months, 32_767))
+def _word(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # an int of 5,000 digits, an object of somebody's own
+        return type(value).__name__
+
+
+def _small(months: object) -> int | None:
+    return max(-1, min(months, 32_767)) if isinstance(months, int) else None
 
 
 def _as_json(quote: Quote) -> str:
-    words = {name: value for name, value in asdict(quote).items() if value is not None}
-    return _text(json.dumps(words, default=str, ensure_ascii=False)) or "{}"
+    said = {known.name: getattr(quote, known.name) for known in fields(quote)}
+    words = {
+        name: value if isinstance(value, bool) or _is_small(value) else _word(value)
+        for name, value in said.items()
+        if value is not None
+    }
+    return _text(json.dumps(words, ensure_ascii=False)) or "{}"
+
+
+def _is_small(value: object) -> bool:
+    """Whether JSON keeps it as a number that every reader reads the same."""
+    return isinstance(value, int) and abs(value) < 2**53

@@ -4,13 +4,16 @@ Every way raises `Changed` naming what it looked for, so that an adapter needs n
 """
 
 import gzip
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gputape.scrapers.errors import Changed
@@ -18,6 +21,7 @@ from gputape.scrapers.errors import Changed
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
+GUNZIP_MAX_BYTES = 2**28  # of a body that is read into memory; a larger one goes through `csv`
 GZIP = b"\x1f\x8b"  # awsstatic serves gzip without saying so in Content-Encoding
 
 
@@ -37,7 +41,17 @@ class Page:
     def body(self) -> bytes:
         """The whole body in memory. For a body of hundreds of MB use `csv`."""
         body = self.read()
-        return gzip.decompress(body) if body.startswith(GZIP) else body
+        return self._gunzip(body) if body.startswith(GZIP) else body
+
+    def _gunzip(self, packed: bytes) -> bytes:
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+                body = file.read(GUNZIP_MAX_BYTES + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Changed(f"{self.url} is not gzip: {error}", url=self.url) from error
+        if len(body) > GUNZIP_MAX_BYTES:
+            raise Changed(f"{self.url} unpacks to more than {GUNZIP_MAX_BYTES} B", url=self.url)
+        return body
 
     @property
     def text(self) -> str:
@@ -49,7 +63,7 @@ class Page:
         """Return the body as JSON, every fraction an exact Decimal."""
         try:
             return json.loads(self.text, parse_float=Decimal)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Changed(f"{self.url} is not JSON: {error}", url=self.url) from error
 
     @cached_property
@@ -67,11 +81,17 @@ class Page:
             raise Changed(f"{self.url} has nothing at {selector!r}", url=self.url)
         return list(found)
 
-    def csv(self, columns: Sequence[str], keep: Mapping[str, str]) -> list[dict[str, str]]:
+    def csv(
+        self,
+        columns: Sequence[str],
+        keep: Mapping[str, str],
+        only: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> list[dict[str, str]]:
         """Return rows as text in which some column of `keep` matches its regular expression.
 
+        Each column of `only` that the file has must say one of its texts.
         `csvpage.py` tells how 300 MB stay on disk.
         """
         from gputape.scrapers.csvpage import rows  # noqa: PLC0415  # only one provider needs it
 
-        return rows(self, columns, keep)
+        return rows(self, columns, keep, only)

@@ -11,6 +11,7 @@ from gputape.scrapers.challenge import refuse_challenge
 from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption, Quote, Rate
+from gputape.store.errors import Damaged
 
 
 @dataclass(slots=True)
@@ -32,21 +33,29 @@ class Said:
 
 
 def read(adapter: Adapter, pages: Sequence[Page]) -> Said:
-    """Return what the pages of one part say. Raises `Refused` and `Changed`."""
-    for page in pages:
-        refuse_challenge(page)
+    """Return what the pages of one part say. Raises `Refused` and `Changed`.
+
+    An OSError is our own disk's and passes.
+    """
     said = Said()
     try:
+        for page in pages:
+            refuse_challenge(page)
         for found in adapter.parse(pages):
             said.add(found)
-    except SourceError:
+    except (SourceError, OSError):
         raise
+    except Damaged as error:
+        raise Changed(f"{error}: collect again to fetch it anew", url=_last(pages)) from error
     except Exception as error:
         # a price that is not where it was: KeyError, TypeError, ValueError, … all mean the same
-        url = pages[-1].url if pages else ""
         raise Changed(
-            f"{url} does not have the shape that {adapter.PROVIDER.slug} knows "
+            f"{_last(pages)} does not have the shape that {adapter.PROVIDER.slug} knows "
             f"({type(error).__name__}: {error}): the adapter needs a look",
-            url=url,
+            url=_last(pages),
         ) from error
     return said
+
+
+def _last(pages: Sequence[Page]) -> str:
+    return pages[-1].url if pages else ""

@@ -6,6 +6,7 @@ Format: `<slug>/pages.json`, a list in order of `{"method", "url", "file", "stat
 an entry serves one request.
 """
 
+import html
 import json
 import re
 from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Replay(httpx.BaseTransport):
             entry["status"],
             headers=entry.get("headers", {}),
             content=body,
-            extensions={FETCHED_AT: datetime.fromisoformat(entry["fetched_at"])},
+            extensions={FETCHED_AT: _moment(entry["fetched_at"])},
         )
 
     def _take(self, method: str, url: str) -> dict[str, Any]:
@@ -63,10 +64,17 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
         for entry in entries:
             if missing := {"method", "url", "status", "fetched_at"} - set(entry):
                 raise BadInput(f"{index}: an entry lacks {', '.join(sorted(missing))}")
-            datetime.fromisoformat(entry["fetched_at"])
+            _moment(entry["fetched_at"])
     except (ValueError, TypeError) as error:
         raise BadInput(f"{index} is not a recording: {error}") from None
     return list(entries)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} is a time without a zone")
+    return moment.astimezone(UTC)
 
 
 def _matches(pattern: str, url: str) -> bool:
@@ -81,7 +89,7 @@ class Recording(httpx.BaseTransport):
     ) -> None:
         self._inner = inner
         self._folder = folder / slug
-        self._secrets = [secret for secret in secrets if secret]
+        self._secrets = [_spellings(s) for s in sorted(secrets, key=len, reverse=True) if s]
         self._entries: list[dict[str, Any]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -103,14 +111,16 @@ class Recording(httpx.BaseTransport):
     def _keep(self, request: httpx.Request, response: httpx.Response, body: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{len(self._entries):03d}.{_suffix(response)}"
-        for secret in self._secrets:
-            body = body.replace(secret.encode(), b"***")
-        (self._folder / name).write_bytes(body)
-        kept = {key: response.headers[key] for key in KEPT_HEADERS if key in response.headers}
+        (self._folder / name).write_bytes(self._clean(body, b"***"))
+        kept = {
+            key: self._clean(response.headers[key].encode(), b"***").decode()
+            for key in KEPT_HEADERS
+            if key in response.headers
+        }
         at = response.extensions.get(FETCHED_AT) or datetime.now(UTC)
         self._entries.append({
             "method": request.method,
-            "url": self._clean(str(request.url)),
+            "url": self._clean(str(request.url).encode(), b"*").decode(),
             "file": name,
             "status": response.status_code,
             "fetched_at": at.isoformat(timespec="seconds"),
@@ -118,10 +128,27 @@ class Recording(httpx.BaseTransport):
         })  # fmt: skip
         (self._folder / "pages.json").write_text(json.dumps(self._entries, indent=1))
 
-    def _clean(self, text: str) -> str:
+    def _clean(self, text: bytes, instead: bytes) -> bytes:
         for secret in self._secrets:
-            text = text.replace(secret, "*")
+            text = secret.sub(instead, text)
         return text
+
+
+def _spellings(secret: str) -> re.Pattern[bytes]:
+    """Return what finds a secret as it is, in an address, in JSON or in HTML."""
+    return re.compile("".join(map(_spelt, secret)).encode())
+
+
+def _spelt(sign: str) -> str:
+    percent = "".join(f"%{byte:02x}" for byte in sign.encode())
+    ways = [re.escape(sign), f"(?i:{percent})", rf"(?i:\\u{ord(sign):04x})"]
+    if sign in '"\\/':
+        ways.append(re.escape(f"\\{sign}"))
+    if sign in "&<>\"'":
+        ways.append(re.escape(html.escape(sign)))
+    if sign == " ":
+        ways.append(r"\+")
+    return f"(?:{'|'.join(reversed(ways))})"
 
 
 def _suffix(response: httpx.Response) -> str:

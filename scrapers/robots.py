@@ -16,7 +16,8 @@ class Robots:
     def __init__(self, get: Callable[[str], httpx.Response]) -> None:
         self._get = get
         self._known: dict[str, RobotFileParser] = {}
-        self._lock = Lock()
+        self._locks: dict[str, Lock] = {}
+        self._guard = Lock()
 
     def allow(self, url: str) -> bool:
         """Whether the host lets us fetch this address (RFC 9309).
@@ -24,7 +25,9 @@ class Robots:
         4xx: no rules. 5xx or unreachable: the host's rules are unknown, so we stay away.
         """
         host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-        with self._lock:
+        with self._guard:
+            lock = self._locks.setdefault(host, Lock())
+        with lock:  # a slow host holds up nobody but itself
             if host not in self._known:
                 self._known[host] = self._ask(host)
         return self._known[host].can_fetch(AGENT, url)

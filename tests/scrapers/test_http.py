@@ -1,23 +1,31 @@
 """The way out, against a real server on loopback."""
 
+import errno
 import gzip
+import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 import pytest
 import stamina
 
+from gputape.app import collecting
 from gputape.scrapers.adapter import Provider
 from gputape.scrapers.archive import Archive
 from gputape.scrapers.errors import SourceError
 from gputape.scrapers.http import USER_AGENT, Pace, Part, Session, Visit, client, retry_after
 from gputape.scrapers.recording import Recording, Replay
+from gputape.scrapers.registry import ADAPTERS
 from gputape.scrapers.robots import Robots
+from gputape.store.errors import BadInput, Damaged
 from gputape.store.offer import Option
 from gputape.store.scan import Answer, Memory
 
@@ -233,7 +241,8 @@ def test_a_missing_robots_txt_allows_and_a_broken_one_forbids(
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("120", 120.0), ("Sun, 01 Nov 2026 00:01:00 GMT", 60.0), ("soon", None), (None, None),
-     ("Sat, 31 Oct 2026 00:00:00 GMT", 0.0)],
+     ("Sat, 31 Oct 2026 00:00:00 GMT", 0.0), ("Sun, 01 Nov 2026 00:01:00 -0000", 60.0),
+     ("Sun, 01 Nov 2026 00:01:00", 60.0), ("²", None), ("٣", None)],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
     """RFC 9110, section 10.2.3."""
@@ -299,3 +308,197 @@ def test_a_secret_is_shown_to_its_provider_only(tmp_path: Path) -> None:
         None,
         None,
     )
+
+
+def known(server: Server, tmp_path: Path, path: str = "/x") -> tuple[str, Memory]:
+    """Fetch an address once and return it with what the tape would remember."""
+    url = f"{server.url}{path}"
+    (row,) = part_of(visit(tmp_path), lambda http: http.get(url)).rows
+    then = NOW - timedelta(days=2)
+    answer = Answer(row.etag, row.last_modified, row.sha256, row.bytes, fetched_at=then)
+    return url, Memory(answers={("GET", url): answer})
+
+
+@pytest.mark.parametrize("forever", [False, True])
+@pytest.mark.parametrize("left", [b"", b"(\xb5/\xfd"])
+def test_a_damaged_body_is_fetched_again(
+    server: Server, tmp_path: Path, left: bytes, *, forever: bool
+) -> None:
+    """A body that can not be read is asked for without conditions and replaced."""
+    server.says(200, b'{"a": 1}', etag='"v1"')
+    url, memory = known(server, tmp_path)
+    (kept,) = (tmp_path / "archive").rglob("*.zst")
+    kept.write_bytes(left)
+    part = part_of(visit(tmp_path, memory=memory), lambda http: http.get(url, forever=forever))
+    assert "if-none-match" not in server.seen[1]
+    assert (part.error, part.pages[0].json()) == (None, {"a": 1})
+
+
+def test_a_304_that_nobody_asked_for_is_no_answer(server: Server, tmp_path: Path) -> None:
+    """Without a condition, because our body is damaged, a 304 means nothing."""
+    server.says(200, b"{}", etag='"v1"')
+    server.says(304)
+    url, memory = known(server, tmp_path)
+    (kept,) = (tmp_path / "archive").rglob("*.zst")
+    kept.write_bytes(b"")
+    part = part_of(visit(tmp_path, memory=memory), lambda http: http.get(url))
+    assert word(part) == "unreachable"
+
+
+def test_a_304_keeps_the_conditions_for_the_next_time(server: Server, tmp_path: Path) -> None:
+    """A 304 without validators does not make us forget them."""
+    modified = "Sat, 01 Nov 2025 00:00:00 GMT"
+    server.says(200, b"{}", etag='"v1"', last_modified=modified)
+    server.says(304)
+    url, memory = known(server, tmp_path)
+    (row,) = part_of(visit(tmp_path, memory=memory), lambda http: http.get(url)).rows
+    assert (row.status, row.etag, row.last_modified) == (304, '"v1"', modified)
+
+
+def test_what_is_kept_for_ever_is_as_old_as_its_answer(server: Server, tmp_path: Path) -> None:
+    """A price read from an old file is not observed now."""
+    server.says(200, b"{}")
+    url, memory = known(server, tmp_path)
+    (row,) = part_of(visit(tmp_path, memory=memory), lambda h: h.get(url, forever=True)).rows
+    assert row.fetched_at == NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Damaged("/a/b.zst is gone"), EOFError("cut"), gzip.BadGzipFile("no"), zlib.error("bad"),
+     httpx.InvalidURL("port"), RecursionError("deep"), KeyError("link")],
+)  # fmt: skip
+def test_one_part_s_trouble_is_one_part_s(tmp_path: Path, error: Exception) -> None:
+    """Whatever is wrong with the bytes of a part ends that part, with a sentence."""
+
+    def trouble(_: Session) -> None:
+        raise error
+
+    part = part_of(visit(tmp_path), trouble)
+    assert word(part) == "changed"
+    assert str(error) in str(part.error)
+    assert ("index" in str(part.error)) is not isinstance(error, Damaged)
+
+
+def test_our_own_full_disk_ends_the_run(tmp_path: Path) -> None:
+    """An OSError of ours is no part's failure."""
+
+    def full(_: Session) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        part_of(visit(tmp_path), full)
+
+
+def test_a_key_does_not_follow_a_redirect_to_another_host(server: Server, tmp_path: Path) -> None:
+    """Headers of an adapter are for the host it asked; ours go with every request."""
+    other = Server()
+    server.says(302, location="/here")
+    server.says(302, location=f"{other.url}/there")
+    other.says(200, b"{}")
+    words = {"X-Goog-Api-Key": "k", "Authorization": "Bearer k"}
+    part = part_of(visit(tmp_path), lambda http: http.get(server.url, headers=words))
+    other.http.shutdown()
+    other.http.server_close()
+    assert part.error is None
+    assert [seen.get("x-goog-api-key") for seen in server.seen + other.seen] == ["k", "k", None]
+    assert "authorization" not in other.seen[0]
+    assert other.seen[0]["user-agent"] == USER_AGENT
+
+
+@pytest.mark.parametrize(("headers", "asked"), [({}, 3), ({"retry_after": "3600"}, 1)])
+def test_a_host_that_says_slow_down_is_not_asked_on(
+    server: Server, tmp_path: Path, headers: dict[str, str], asked: int
+) -> None:
+    """After 429 to the end of our patience, the host is left alone for the rest of the run."""
+    server.says(429, **headers)
+    pace = Pace(timedelta(), lambda: 0.0, lambda _: None)
+    for path in ("/1", "/2"):
+        part = part_of(visit(tmp_path, pace=pace), lambda h, p=path: h.get(server.url + p))
+        assert word(part) == "refused"
+    assert len(server.seen) == asked
+    with pace.turn("another.example"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        str, quote, quote_plus, lambda s: quote(s, safe=""),
+        lambda s: quote(s, safe="").replace("%2F", "%2f"),
+        lambda s: json.dumps(s)[1:-1], lambda s: s.replace("/", "\\/"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_struck_out_however_it_is_spelt(
+    server: Server, tmp_path: Path, spelt: Callable[[str], str]
+) -> None:
+    """Percent signs, JSON's escapes: no spelling of a key is kept."""
+    secret = 's3/c+r t"='  # noqa: S105  # nobody's
+    server.says(200, spelt(secret).encode(), etag=quote(secret))
+    way = Recording(httpx.HTTPTransport(), tmp_path / "rec", "a", [secret])
+    url = f"{server.url}/x"
+    with client(way) as http:
+        http.get(url, params={"key": secret})
+    kept = "".join(p.read_text() for p in (tmp_path / "rec").rglob("*") if p.is_file())
+    assert "s3" not in kept
+    with client(Replay(tmp_path / "rec", "a")) as http:
+        assert http.get(url, params={"key": secret}).text == "***"
+
+
+def recorded_at(tmp_path: Path, at: str) -> Replay:
+    (tmp_path / "a").mkdir()
+    entry = {"method": "GET", "url": "https://a.example/", "status": 200, "fetched_at": at}
+    (tmp_path / "a" / "pages.json").write_text(json.dumps([entry]))
+    return Replay(tmp_path, "a")
+
+
+def test_a_recording_s_time_has_a_zone(tmp_path: Path) -> None:
+    """A time without a zone could be any of 24 hours."""
+    with pytest.raises(BadInput, match="zone"):
+        recorded_at(tmp_path, "2026-08-06T17:17:52")
+
+
+def test_a_recording_s_time_is_told_in_utc(tmp_path: Path) -> None:
+    """Whatever zone it was written in, the tape's is UTC."""
+    replay = recorded_at(tmp_path, "2026-08-06T19:17:52+02:00")
+    part = part_of(visit(tmp_path, client=client(replay)), lambda h: h.get("https://a.example/"))
+    at = part.rows[0].fetched_at
+    assert (at, at.tzinfo) == (datetime(2026, 8, 6, 17, 17, 52, tzinfo=UTC), UTC)
+
+
+def test_a_recording_is_asked_in_full(tmp_path: Path) -> None:
+    """`--record` on a tape in use asks without conditions: a recording of 304s is empty."""
+    used = Memory(answers={("GET", "u"): Answer('"v1"', None, "", 0)})
+
+    def remembered(**rest: Any) -> Memory:
+        plan = collecting.Plan(adapters=ADAPTERS, db=tmp_path / "t.duckdb", **rest)
+        with ExitStack() as stack:
+            return collecting._visits(plan, used, stack)(ADAPTERS[0]).memory
+
+    assert remembered() == used
+    assert remembered(record=tmp_path / "rec").answers == {}
+
+
+def test_a_slow_host_s_robots_txt_holds_up_no_other(tmp_path: Path) -> None:
+    """Each host is asked once, and hosts do not wait for each other."""
+    slow, asked = threading.Event(), []
+
+    def get(url: str) -> httpx.Response:
+        asked.append(url)
+        if "slow" in url:
+            assert slow.wait(10)
+        return httpx.Response(404)
+
+    robots = Robots(get)
+    waiting = [threading.Thread(target=robots.allow, args=["https://slow.example/"]) for _ in "ab"]
+    for thread in waiting:
+        thread.start()
+    quick = threading.Thread(target=robots.allow, args=["https://quick.example/"])
+    quick.start()
+    quick.join(5)
+    held_up = quick.is_alive()
+    slow.set()
+    for thread in [*waiting, quick]:
+        thread.join(10)
+    assert not held_up
+    assert sorted(asked) == ["https://quick.example/robots.txt", "https://slow.example/robots.txt"]

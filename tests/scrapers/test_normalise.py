@@ -1,5 +1,6 @@
 """The one judge: units, identity, plausibility; it never raises and loses nothing."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gputape.scrapers.money import Unreadable, figure
+from gputape.scrapers import normalise as judge
+from gputape.scrapers.money import Unreadable, count, figure
 from gputape.scrapers.normalise import Verdict, normalise
 from gputape.scrapers.quote import Of, Per, Quote
 from gputape.store.offer import Offer, Option
@@ -166,6 +168,118 @@ def test_a_price_far_from_the_same_sku_s_other_regions_is_suspect() -> None:
     regions = [quote("90", region=r, gpu_count=8) for r in "ab"]
     verdict = judged(*regions, quote("10.12", region="c", gpu_count=8))
     assert [offer.suspect is not None for offer in verdict.offers] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sku": 7}, {"gpu": 7}, {"region": ["a"]}, {"zone": b"z"}, {"source_sku": 7},
+        {"currency": None}, {"price": {"amount": 1}}, {"price": [1]}, {"price": True},
+        {"price": 1.5}, {"price": float("nan")}, {"price": Decimal("1E+1000000")},
+        {"price": 10**5000}, {"gpu_count": True}, {"term_months": "12"}, {"available": "yes"},
+        {"option": "hourly"}, {"per": "hour "}, {"valid_from": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"valid_to": "2027-01-01"},
+    ],
+)  # fmt: skip
+def test_what_has_no_such_type_is_unreadable_and_counted(wrong: dict[str, Any]) -> None:
+    """A figure that is a dict, a float or a truth value, a time without a zone: one reject."""
+    verdict = judged(quote(**{"price": "10", **wrong}))
+    assert [reject.reason for reject in verdict.rejects] == ["unreadable"]
+    json.loads(verdict.rejects[0].quote_json, parse_constant=pytest.fail)
+    unjudged_table(verdict.rejects)
+
+
+def test_a_fault_of_ours_costs_one_quote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with one quote, the others of the part are judged."""
+    resolve = judge.resolve
+
+    def breaks(spelling: str, *rest: Any) -> Any:
+        return resolve(spelling, *rest) if spelling != "H200" else 1 // 0
+
+    monkeypatch.setattr(judge, "resolve", breaks)
+    verdict = judged(quote(sku="b", gpu="H200"), quote())
+    assert [reject.reason for reject in verdict.rejects] == ["unreadable"]
+    assert [offer.key.sku for offer in verdict.offers] == ["a"]
+
+
+@pytest.mark.parametrize("printed", ["0.0001", "0.0009", Decimal("1E-1000000")])
+def test_a_thousandth_of_a_gpu_is_the_least_there_is(printed: Any) -> None:
+    """A count that no column could show as more than 0 is impossible."""
+    assert reason(quote(gpu_count=printed)) == "impossible"
+    assert only(quote("0.004", gpu_count="0.001")).gpu_count == Decimal("0.001")
+
+
+@pytest.mark.parametrize(
+    ("printed", "number"), [("1/8", "0.125"), ("3/4 GPU", "0.75"), ("1 / 2", "0.5"), ("8", "8")]
+)
+def test_a_count_may_be_a_fraction(printed: str, number: str) -> None:
+    """An eighth of a GPU is not one GPU."""
+    assert count(printed) == Decimal(number)
+    assert only(quote("0.5", gpu_count=printed)).gpu_count == Decimal(number)
+
+
+@pytest.mark.parametrize("printed", ["1/0", "8/node", "1/8/2", "2/hr"])
+def test_what_is_no_count_is_not_guessed(printed: str) -> None:
+    """A slash that makes no fraction makes no count."""
+    with pytest.raises(Unreadable):
+        count(printed)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["$2/h", "$2/hr", "$2 / hour", "$2/hrs", "$2 per hour", "$2/GPU-hr", "$2/GPU/hr",
+     "$2 / GPU / H", "$2/GPU-hour", "$2 USD per GPU per hour"],
+)  # fmt: skip
+def test_an_hour_has_many_names(printed: str) -> None:
+    """Each way of printing an hour beside a price is an hour."""
+    assert only(quote(printed)).price == 2
+
+
+@pytest.mark.parametrize(
+    "printed", ["$1,825/month", "$0.04/min", "$0.001/sec", "$9/day", "$2/8", "1/8", "$2/GPU"]
+)
+def test_a_unit_that_is_no_hour_is_not_read_as_one(printed: str) -> None:
+    """A month's, a minute's or a second's price is never an hour's."""
+    assert reason(quote(printed)) == "unreadable"
+
+
+def test_a_month_is_printed_where_a_month_is_quoted() -> None:
+    """`/month` agrees with a monthly quote, `/hr` does not, and upfront has no unit."""
+    assert only(quote("$1,460/month", per=Per.MONTH)).price == 2
+    assert only(quote("$1,460 per mo", per=Per.MONTH)).price == 2
+    assert reason(quote("$2/hr", per=Per.MONTH)) == "unreadable"
+    assert reason(quote("1", upfront="$9/hr", term_months=12)) == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("printed", "said", "word"),
+    [("€2.50", "USD", None), ("2.50 EUR", "USD", None), ("£2.50", "EUR", None),
+     ("$2.50", "EUR", None), ("US$2.50", "CAD", None), ("2.50 USD", "EUR", None),
+     ("€2.50", "EUR", "EUR"), ("2.50 EUR", "EUR", "EUR"), ("£2.50", "GBP", "GBP"),
+     ("$2.50", "CAD", "CAD"), ("US$2.50", "USD", "USD"), ("2.50", "EUR", "EUR")],
+)  # fmt: skip
+def test_the_printed_sign_must_agree_with_the_currency(
+    printed: str, said: str, word: str | None
+) -> None:
+    """Euros are never read as dollars, nor dollars as euros."""
+    if word:
+        assert only(quote(printed, currency=said)).currency == word
+    else:
+        assert reason(quote(printed, currency=said)) == "currency"
+
+
+def test_a_sku_of_many_zones_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The middle of a sku's regions is found once, however many zones sell it."""
+    asked: list[int] = []
+    middle = judge.median
+
+    def counted(prices: Any) -> Any:
+        asked.append(len(prices))
+        return middle(prices)
+
+    monkeypatch.setattr(judge, "median", counted)
+    judged(*(quote("3", region=str(n)) for n in range(50)))
+    assert asked == [50]
 
 
 TEXT = st.one_of(
