@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 CONTINENTS = frozenset(
@@ -23,7 +23,7 @@ class Region:
 
 @cache
 def _every() -> Mapping[str, Mapping[str, Region]]:
-    text = files("gputape.store").joinpath("regions.toml").read_text("utf-8")
+    text = Path(__file__).with_name("regions.toml").read_text("utf-8")
     return {
         provider: MappingProxyType({code: Region(**row) for code, row in rows.items()})
         for provider, rows in tomllib.loads(text).items()

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from gputape.store.errors import BadInput
-from gputape.store.gpus import FIGURES, NOMINAL, fold, gpus, resolve, select, spellings, suggestion
+from gputape.store.gpus import (
+    FIGURES,
+    NOMINAL,
+    families,
+    fold,
+    gpus,
+    resolve,
+    select,
+    spellings,
+    suggestion,
+)
 from gputape.store.instances import instances
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
@@ -446,3 +456,8 @@ def test_bands_hold_for_dear_and_cheap_prices(id_: str, usd_gpu_hour: str) -> No
     """Prices that were really asked between 2022 and 2026 lie inside their band."""
     low, high = gpus()[id_].band_usd_gpu_hour
     assert low <= Decimal(usd_gpu_hour) <= high
+
+
+def test_the_quick_way_to_ids_and_families_says_what_the_parser_says() -> None:
+    """Two patterns over the file find every id with its family, in the file's order."""
+    assert dict(families()) == {gpu.id: gpu.family for gpu in gpus().values()}
