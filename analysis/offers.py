@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from gputape.analysis.history import in_order
 from gputape.store.errors import BadInput
 from gputape.store.literal import filled
-from gputape.store.regions import CONTINENTS, places_on
 
 if TYPE_CHECKING:
     import duckdb
@@ -177,6 +176,8 @@ def _filters(question: Question) -> tuple[list[str], dict[str, Any]]:
 
 
 def _in_region(word: str) -> tuple[str, dict[str, Any]]:
+    from gputape.store.regions import CONTINENTS, places_on  # noqa: PLC0415  # 5 ms of TOML
+
     continent = NICKNAMES.get(word, word)
     if continent not in CONTINENTS:
         return "starts_with(lower(region), $region)", {"region": word}
