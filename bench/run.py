@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cold_start
@@ -76,12 +76,19 @@ def row(cells: Sequence[str]) -> str:
     return f"{name:72} {ours:>12} {theirs:>12}  {ratio:14} {goal:15} {met}".rstrip()
 
 
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def machine() -> str:
     """Say where and with what this was measured."""
     info = Path("/proc/cpuinfo")
     models = [line.partition(":")[2].strip() for line in info.read_text().splitlines()
               if line.startswith("model name")] if info.exists() else []  # fmt: skip
-    tools = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "gpuhunt", "pandas"))
+    tools = ", ".join(f"{name} {_version(name)}" for name in ("duckdb", "gpuhunt", "pandas"))
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {models[0] if models else platform.processor()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {platform.system()}, "
