@@ -8,6 +8,7 @@ transport under it differs.
 
 import email.utils
 import gzip
+import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from gputape.scrapers.robots import Robots
 from gputape.store.errors import Damaged
 from gputape.store.scan import Answer, Memory, PageRow
 
+# stamina logs each retry as a warning without saying of what; a scan says it all in the end
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 USER_AGENT = f"gputape/{version('gputape')} (+https://github.com/gputape/gputape)"
 TIMEOUT = httpx.Timeout(30, connect=10)
 TRIES = 4
@@ -55,26 +58,26 @@ class Pace:
     sleep: Callable[[float], None]
     _free_at: dict[str, float] = field(default_factory=dict)
     _locks: dict[str, Lock] = field(default_factory=dict)
-    _closed: set[str] = field(default_factory=set)
+    _closed: dict[str, SourceError] = field(default_factory=dict)
     _guard: Lock = field(default_factory=Lock)
 
     @contextmanager
     def turn(self, host: str) -> Iterator[None]:
-        """Wait for the host's turn, and hold it. Raises `Refused` when it was closed."""
+        """Wait for the host's turn, and hold it. Raises what the host was closed for."""
         with self._guard:
             lock = self._locks.setdefault(host, Lock())
         with lock:
-            if host in self._closed:
-                raise Refused(f"{host} said to slow down: it is not asked again in this run")
+            if why := self._closed.get(host):
+                raise type(why)(str(why))
             self.sleep(max(0.0, self._free_at.get(host, 0.0) - self.clock()))
             try:
                 yield
             finally:
                 self._free_at[host] = self.clock() + self.pause.total_seconds()
 
-    def close(self, host: str) -> None:
-        """Leave a host alone from now on."""
-        self._closed.add(host)
+    def close(self, host: str, why: SourceError) -> None:
+        """Leave a host alone from now on, for a reason that holds for the rest of the run."""
+        self._closed.setdefault(host, why)
 
 
 @dataclass(slots=True)
@@ -239,10 +242,16 @@ class Session:
             response.close()
 
     def _translate(self, error: Exception, url: str) -> SourceError:
+        host = urlsplit(url).netloc
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            # 109 regions that each wait for a host that is not there would be a quarter hour
+            away = f"{host} can not be reached ({error}): it is not asked again in this run"
+            self._visit.pace.close(host, Unreachable(away))
         if isinstance(error, httpx.HTTPStatusError):
             code = error.response.status_code
             if code == httpx.codes.TOO_MANY_REQUESTS:
-                self._visit.pace.close(urlsplit(url).netloc)
+                slow = f"{host} said to slow down: it is not asked again in this run"
+                self._visit.pace.close(host, Refused(slow))
             if code in NO:
                 return Refused(f"{url} answered {code}: slow down, or check the key", url=url)
             return Unreachable(f"{url} answered {code}: try again later", url=url)

@@ -502,3 +502,21 @@ def test_a_slow_host_s_robots_txt_holds_up_no_other(tmp_path: Path) -> None:
         thread.join(10)
     assert not held_up
     assert sorted(asked) == ["https://quick.example/robots.txt", "https://slow.example/robots.txt"]
+
+
+def test_a_host_that_is_not_there_is_given_up_once_for_all_its_parts(tmp_path: Path) -> None:
+    """The first part waits for its tries; the next ones know at once."""
+    asked: list[str] = []
+
+    def nobody(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        raise httpx.ConnectError("name or service not known")
+
+    away = visit(tmp_path, client=client(httpx.MockTransport(nobody)))
+    parts: list[Part] = []
+    session = Session(PROVIDER, away, parts.append)
+    for name in "abc":
+        with session.part(name):
+            session.get(f"https://a.example/{name}")
+    assert [word(part) for part in parts] == ["unreachable"] * 3
+    assert len(asked) == 3  # the tries of the first
