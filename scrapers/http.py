@@ -204,9 +204,8 @@ class Session:
     ) -> PageRow:
         url = str(request.url)
         self._stop_here()
-        for_people = self._visit.robots and "authorization" not in request.headers
-        if for_people and self._visit.robots and not self._visit.robots.allow(url):
-            raise Refused(f"robots.txt forbids {url}: leave it, or ask the provider", url=url)
+        if self._visit.robots and "authorization" not in request.headers:
+            self._visit.robots.check(url)
         try:
             for attempt in stamina.retry_context(
                 on=_wait, attempts=TRIES, timeout=PATIENCE, wait_initial=1.0, wait_max=30.0

@@ -7,6 +7,8 @@ from urllib.robotparser import RobotFileParser
 
 import httpx
 
+from gputape.scrapers.errors import Refused, Unreachable
+
 AGENT = "gputape"
 
 
@@ -15,14 +17,15 @@ class Robots:
 
     def __init__(self, get: Callable[[str], httpx.Response]) -> None:
         self._get = get
-        self._known: dict[str, RobotFileParser] = {}
+        self._known: dict[str, RobotFileParser | None] = {}
         self._locks: dict[str, Lock] = {}
         self._guard = Lock()
 
-    def allow(self, url: str) -> bool:
-        """Whether the host lets us fetch this address (RFC 9309).
+    def check(self, url: str) -> None:
+        """Raise `Refused` where the host forbids this address (RFC 9309).
 
-        4xx: no rules. 5xx or unreachable: the host's rules are unknown, so we stay away.
+        4xx: there are no rules. 5xx or no answer: the rules are unknown, so we stay away
+        and say `Unreachable`.
         """
         host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         with self._guard:
@@ -30,19 +33,20 @@ class Robots:
         with lock:  # a slow host holds up nobody but itself
             if host not in self._known:
                 self._known[host] = self._ask(host)
-        return self._known[host].can_fetch(AGENT, url)
+        rules = self._known[host]
+        if rules is None:
+            raise Unreachable(f"{host}/robots.txt can not be read, so {url} is not asked", url=url)
+        if not rules.can_fetch(AGENT, url):
+            raise Refused(f"robots.txt forbids {url}: leave it, or ask the provider", url=url)
 
-    def _ask(self, host: str) -> RobotFileParser:
-        rules = RobotFileParser()
+    def _ask(self, host: str) -> RobotFileParser | None:
+        """Return a host's rules, or None when they can not be known."""
         try:
             answer = self._get(f"{host}/robots.txt")
         except httpx.HTTPError:
-            rules.disallow_all = True  # type: ignore[attr-defined]  # missing from the stubs
-            return rules
-        if answer.is_success:
-            rules.parse(answer.text.splitlines())
-        elif answer.is_client_error:
-            rules.allow_all = True  # type: ignore[attr-defined]  # same
-        else:
-            rules.disallow_all = True  # type: ignore[attr-defined]  # same
+            return None
+        if not (answer.is_success or answer.is_client_error):
+            return None
+        rules = RobotFileParser()
+        rules.parse(answer.text.splitlines() if answer.is_success else [])
         return rules

@@ -229,13 +229,23 @@ def test_a_page_that_robots_txt_forbids_is_not_fetched(server: Server, tmp_path:
     assert [request["path"] for request in server.seen] == ["/robots.txt", "/pricing"]
 
 
-@pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (500, False)])
-def test_a_missing_robots_txt_allows_and_a_broken_one_forbids(
-    server: Server, status: int, allowed: bool
-) -> None:
-    """RFC 9309: no rules means yes, unknown rules mean no."""
+@pytest.mark.parametrize("status", [404, 403])
+def test_a_missing_robots_txt_forbids_nothing(server: Server, status: int) -> None:
+    """RFC 9309: a host without rules has none."""
     server.says(status)
-    assert Robots(client().get).allow(f"{server.url}/pricing") is allowed
+    Robots(client().get).check(f"{server.url}/pricing")
+
+
+def test_an_unreadable_robots_txt_is_no_refusal_but_nothing_is_asked(
+    server: Server, tmp_path: Path
+) -> None:
+    """Rules that can not be read are unreachable, and the page is left alone."""
+    server.says(500)
+    robots = Robots(client().get)
+    part = part_of(visit(tmp_path, robots=robots), lambda http: http.get(f"{server.url}/pricing"))
+    assert word(part) == "unreachable"
+    assert "robots.txt can not be read" in str(part.error)
+    assert [request["path"] for request in server.seen] == ["/robots.txt"]
 
 
 @pytest.mark.parametrize(
@@ -490,10 +500,10 @@ def test_a_slow_host_s_robots_txt_holds_up_no_other(tmp_path: Path) -> None:
         return httpx.Response(404)
 
     robots = Robots(get)
-    waiting = [threading.Thread(target=robots.allow, args=["https://slow.example/"]) for _ in "ab"]
+    waiting = [threading.Thread(target=robots.check, args=["https://slow.example/"]) for _ in "ab"]
     for thread in waiting:
         thread.start()
-    quick = threading.Thread(target=robots.allow, args=["https://quick.example/"])
+    quick = threading.Thread(target=robots.check, args=["https://quick.example/"])
     quick.start()
     quick.join(5)
     held_up = quick.is_alive()
