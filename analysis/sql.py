@@ -14,6 +14,8 @@ EXPLAIN = re.compile(r"\s*explain(\s+analyze)?\b", re.IGNORECASE)
 LOGGING = re.compile(
     r"\b(?:enable_logging|disable_logging|write_log|enable_profiling)\b", re.IGNORECASE
 )
+PIVOTS = re.compile(r"\s*(?:pivot|unpivot|from|with|select)\b", re.IGNORECASE)
+LOOKS = re.compile(r"\s*pragma\s+(?:table_info|show_tables|version|database_size)\b", re.IGNORECASE)
 PIVOT = ""  # DuckDB gives the statements that a pivot becomes no text of their own
 
 
@@ -58,7 +60,11 @@ def _check(con: "duckdb.DuckDBPyConnection", query: str) -> None:
 def _asks(statement: "duckdb.Statement") -> bool:
     from duckdb import StatementType  # noqa: PLC0415  # same
 
+    if statement.type == StatementType.SELECT:
+        return True
+    if statement.type.name == "MULTI":  # what DuckDB 2.0 makes of a pivot
+        return PIVOTS.match(statement.query) is not None
+    if statement.type == StatementType.PRAGMA:  # what 2.0 calls what was a select in 1.5
+        return LOOKS.match(statement.query) is not None
     pivots = (StatementType.CREATE, StatementType.TRANSACTION)
-    return statement.type == StatementType.SELECT or (
-        statement.query == PIVOT and statement.type in pivots
-    )
+    return statement.query == PIVOT and statement.type in pivots
