@@ -1,6 +1,7 @@
 """`demo`: what the program does, on sample data, in a file of its own."""
 
 import shutil
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
@@ -50,11 +51,12 @@ def demo(db: Path | None) -> None:
         _show_collected(con)
         _show_then_and_now(con)
         _show_spread(con)
+    program = "gputape" if shutil.which("gputape") else sys.argv[0]
     click.echo(
         "\nSAMPLE DATA ends. Try next:\n"
-        f"  gputape offers --gpu h100 --count 8 --db {tape}\n"
-        f"  gputape sql --list --db {tape}\n"
-        "  gputape collect        # today's prices, from the providers themselves"
+        f"  {program} offers --gpu h100 --count 8 --db {tape}\n"
+        f"  {program} sql --list --db {tape}\n"
+        f"  {program} collect        # today's prices, from the providers themselves"
     )
 
 

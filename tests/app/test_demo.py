@@ -75,7 +75,7 @@ def test_then_and_in_the_sample_stand_side_by_side(shown: Any) -> None:
 def test_the_commands_it_proposes_run(shown: Any, gputape: Run) -> None:
     """Three commands end it; those that ask the sample give rows."""
     _, ran = shown
-    proposed = re.findall(r"^  gputape (.+)$", ran.stdout, re.MULTILINE)
+    proposed = re.findall(r"^  \S*gputape (.+)$", ran.stdout, re.MULTILINE)
     asking = [words for words in proposed if not words.startswith("collect")]
 
     assert len(proposed) == 3
