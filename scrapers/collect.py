@@ -141,7 +141,7 @@ def _record(writer: Writer, scan: Scan, listing: Listing | None) -> Outcome:
     try:
         return Outcome(scan, writer.record(scan, listing if scan.status == OK else None))
     except BadInput as error:
-        failed = replace(scan, status="changed", sentence=clean(str(error)))
+        failed = replace(scan, status="changed", sentence=judge.clean(str(error)))
         return Outcome(failed, writer.record(failed))
 
 
@@ -324,13 +324,8 @@ def _is_sound(risk: Interruption) -> bool:
     """Whether the figures are percentages and the words can be written."""
     figures = [risk.low_percent, risk.high_percent, risk.saving_percent or 0]
     return all(type(figure) is int and 0 <= figure <= 100 for figure in figures) and all(
-        isinstance(word, str) and word == clean(word) for word in (risk.sku, risk.region)
+        isinstance(word, str) and word == judge.clean(word) for word in (risk.sku, risk.region)
     )
-
-
-def clean(text: str) -> str:
-    """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _scan(
@@ -345,7 +340,7 @@ def _scan(
         finished_at=run.now(),
         observed_at=max(own, default=part.started_at),
         status=error.word if error else status,
-        sentence=clean(str(error)) if error else None,
+        sentence=judge.clean(str(error)) if error else None,
         parser_revision=adapter.REVISION,
         normaliser=normaliser(),
         origin=run.origin,

@@ -326,11 +326,15 @@ def _after(moment: datetime) -> datetime:
 
 
 def _text(value: object) -> str | None:
-    """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
+    """Return a value as clean text, or None when it is empty."""
     if value is None:
         return None
-    clean = _word(value).encode("utf-8", "replace").decode().replace("\0", "?").strip()
-    return clean or None
+    return clean(_word(value)).strip() or None
+
+
+def clean(text: str) -> str:
+    """Return text that a database takes: a lone surrogate or NUL becomes `?`."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _word(value: object) -> str:
