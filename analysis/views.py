@@ -20,6 +20,7 @@ VIEWS = {
     "v_rejects": "quotes that could not become offers",
     "v_interruptions": "how often spot is taken back",
     "v_providers": "who sells, and how often we look",
+    "v_sources": "who kept what was imported, and under which licence",
 }
 
 

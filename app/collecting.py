@@ -107,6 +107,7 @@ def open_recorder(db: Path, now: datetime) -> Iterator[Recorder]:
         recorder.note_facts(generation(), gpu_rows(), provider_rows(), now)
         try:
             yield recorder
+            recorder.settle(now)
         finally:
             tape.publish(con, db)
 

@@ -344,8 +344,16 @@ def _scan(
         parser_revision=adapter.REVISION,
         normaliser=normaliser(),
         origin=run.origin,
+        stands_s=2 * _cadence_s(adapter, part.name),
         pages=tuple(part.rows),
     )
+
+
+def _cadence_s(adapter: Adapter, part: str) -> int:
+    """Return how often a part is asked, in seconds; the last word of its name may be a group."""
+    provider = adapter.PROVIDER
+    cadence = provider.groups.get(part.rpartition("/")[2], provider.cadence)
+    return int(cadence.total_seconds())
 
 
 def normaliser() -> str:

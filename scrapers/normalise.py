@@ -62,12 +62,17 @@ class Rejected(Exception):
         self.sentence = sentence
 
 
-def normalise(provider: str, quotes: Iterable[Quote], observed_at: datetime) -> Verdict:
-    """Judge every quote of one part as of the moment its bytes were fetched."""
+def normalise(
+    provider: str, quotes: Iterable[Quote], observed_at: datetime, source: str | None = None
+) -> Verdict:
+    """Judge every quote of one part as of the moment its bytes were fetched.
+
+    `source` is who kept them, when it was not the provider that printed them.
+    """
     verdict = Verdict()
     found: dict[SeriesKey, list[Offer]] = {}
     for quote in quotes:
-        key = _key(provider, quote)
+        key = _key(provider, quote, source)
         try:
             _check_types(quote)
             _note_dates(verdict, quote, observed_at)
@@ -125,7 +130,7 @@ def _offer(key: SeriesKey, quote: Quote, observed_at: datetime) -> Offer:
 # -- identity -----------------------------------------------------------------------------------
 
 
-def _key(provider: str, quote: Quote) -> SeriesKey:
+def _key(provider: str, quote: Quote, source: str | None) -> SeriesKey:
     return SeriesKey(
         provider=provider,
         sku=_text(quote.sku) or "?",
@@ -135,6 +140,7 @@ def _key(provider: str, quote: Quote) -> SeriesKey:
         tier=_text(quote.tier),
         term_months=_small(quote.term_months),
         payment=_text(quote.payment),
+        source=source,
     )
 
 

@@ -46,6 +46,8 @@ class SeriesKey:
     tier: str | None = None
     term_months: int | None = None
     payment: str | None = None
+    source: str | None = None
+    """Who kept it when it was imported; None for the provider's own word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ with last as (
 read as (
     select provider, part, max_by(
         {'revision': parser_revision, 'normaliser': normaliser, 'next': next_effective_at,
-         'quotes': quotes}, scan_id) as r
+         'quotes': quotes}, moment(observed_at, scan_id)) as r
     from scan where status = 'ok' group by all
 ),
 pages as (
@@ -27,13 +27,8 @@ pages as (
 ),
 held as (
     select s.provider, f.part, count(*) as pending
-    from (
-        select series_id, max_by(state, moment(observed_at, scan_id)) as state
-        from price_log group by series_id having state = 'suspect'
-    )
-    join series s using (series_id)
-    join (select series_id, max_by(part, scan_id) as part from series_fact group by series_id) f
-        using (series_id)
+    from held_at('infinity'::timestamptz, null) h
+    join series s using (series_id) join facts_of(null::varchar[], null) f using (series_id)
     group by all
 )
 select provider, part, s.observed_at, coalesce(h.pages, []), r.r.revision, r.r.normaliser,

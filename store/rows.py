@@ -12,7 +12,7 @@ from gputape.store.scan import Reject
 if TYPE_CHECKING:
     import duckdb
 
-KEY = ("sku", "region", "zone", "option", "tier", "term_months", "payment")
+KEY = ("sku", "region", "zone", "option", "tier", "term_months", "payment", "source")
 FACTS = ("part", "gpu", "gpu_count", "vcpus", "memory_gib", "derived", "relay", "source_sku")
 TYPES = {
     "n": pa.int32(),

@@ -45,6 +45,14 @@ class Scan:
     normaliser: str
     next_effective_at: datetime | None = None
     origin: Origin = Origin.LIVE
+    stands_s: int | None = None
+    """How long its prices stand unseen, in seconds: twice the cadence of its source."""
+    complete: bool = True
+    """False when what it does not list may still be sold."""
+    corrects: int | None = None
+    """The scan whose bytes it read anew."""
+    source: str | None = None
+    """Who kept it when it was imported."""
     pages: tuple[PageRow, ...] = ()
 
 

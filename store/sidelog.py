@@ -23,8 +23,11 @@ class SideLog:
         self._rejects = self._present_rejects()
         self._risks = self._known_risks()
 
-    def add(self, scan: Scan, scan_id: int, listing: Listing) -> None:
-        """Add what a complete scan said anew."""
+    def add(self, scan: Scan, scan_id: int, listing: Listing, *, past: bool = False) -> None:
+        """Add what a complete scan said anew; of one of the past, only what it rejected."""
+        if past:
+            self._add_past_rejects(scan, scan_id, listing.rejects)
+            return
         self._add_rejects(scan, scan_id, listing.rejects)
         self._add_interruptions(scan, scan_id, listing)
         self._add_rates(scan, listing)
@@ -45,6 +48,18 @@ class SideLog:
         ]  # fmt: skip
         append(self._con, "reject", rows)
         self._rejects[place] = {key: (r.key.sku, r.reason) for key, r in now.items()}
+
+    def _add_past_rejects(self, scan: Scan, scan_id: int, rejects: Sequence[Reject]) -> None:
+        """Add rejects of an older look, seen then and no longer: the present is not theirs."""
+        place = (scan.provider, scan.part)
+        standing = self._rejects.get(place, {})
+        rows = [
+            (key, scan_id, scan.observed_at, False, *place, r.key.sku, r.reason, r.sentence,
+             r.quote_json)
+            for key, r in {reject_key(scan.part, r): r for r in rejects}.items()
+            if key not in standing
+        ]  # fmt: skip
+        append(self._con, "reject", rows)
 
     def _add_interruptions(self, scan: Scan, scan_id: int, listing: Listing) -> None:
         rows = []

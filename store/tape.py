@@ -214,7 +214,7 @@ def _has_our_views(con: "duckdb.DuckDBPyConnection") -> bool:
 
 @cache
 def _view_text() -> str:
-    return (HERE / "views" / "views.sql").read_text("utf-8")
+    return "".join(file.read_text("utf-8") for file in sorted((HERE / "views").glob("*.sql")))
 
 
 def _view_mark() -> str:

@@ -15,6 +15,11 @@ MASS_SHARE = 0.3  # of the part's priced series …
 MASS_LEAST = 20  # … and at least so many, wait for a second fetch
 DEAR_SPOT = 1.5  # a spot price so many times its on-demand price waits too
 LOSS_SHARE = 0.5  # of the part's series missing at once wait for a second fetch
+UNIT_LEAST = 5  # so many prices divided (or multiplied) by exactly their GPU count …
+UNIT_SHARE = 0.3  # … and so many of the part's that moved: the unit changed, not the price
+UNIT_EXACT = 1e-5
+
+NUMBERS = 1024  # providers that a tape can number: series_id = n * NUMBERS + the provider's
 
 SAME_KEY = " and ".join(f"i.{column} is not distinct from s.{column}" for column in KEY)
 FACT_HASH = f"hash({', '.join(FACTS)})"
@@ -24,38 +29,6 @@ HELD = "verdict in ('doubtful', 'jumped')"
 # a series that its part listed when last seen: with a price, without one, or not yet believed
 LISTED = "(s.state in ('firm', 'unpriced') or s.held)"
 
-STATE = f"""
-create or replace temp table now_state as
-with facts as (
-    select series_id, max_by({{{", ".join(f"'{c}': {c}" for c in FACTS)}}}, scan_id) as f
-    from series_fact group by series_id
-),
-entry as (
-    select series_id, state, price, currency, upfront, available, origin, observed_at,
-        moment(observed_at, scan_id) as moment
-    from price_log
-),
-firm as (
-    select series_id, max_by({{'state': state, 'price': price, 'currency': currency,
-        'upfront': upfront, 'available': available}}, moment) as p
-    from entry where state <> 'suspect' group by series_id
-),
-latest as (
-    select series_id, max_by({{'state': state, 'price': price, 'currency': currency,
-        'origin': origin, 'at': observed_at}}, moment) as p
-    from entry group by series_id
-)
-select s.provider, {", ".join(f"s.{c}" for c in KEY)}, s.series_id, f.f.part as part,
-    hash({", ".join(f"f.f.{c}" for c in FACTS)}) as fact_hash,
-    p.p.state as state, p.p.price as price, p.p.currency as currency, p.p.upfront as upfront,
-    p.p.available as available,
-    l.p.state = 'suspect' as held, case when held then l.p.price end as held_price,
-    case when held then l.p.currency end as held_currency,
-    case when held then l.p.origin end as held_origin, case when held then l.p.at end as held_at
-from series s join facts f using (series_id) join latest l using (series_id)
-left join firm p using (series_id)
-"""
-
 # What is listed against what was known, kept only where it is not the same: most of it is.
 SEEN = f"""
 create or replace temp table seen as
@@ -64,13 +37,18 @@ select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_
     case when i.suspect is null and s.currency <> i.currency then 'now priced in ' || i.currency
         else i.suspect end as suspect,
     abs(i.price / nullif(s.price, 0) - 1)::double as move,
+    s.price as old_price, s.scan_id as replaced,
     s.part = i.part and {LISTED} as was_listed, s.held_origin,
     case
-        when s.series_id is null then case when i.suspect is null then 'new' else 'doubtful' end
+        -- not known yet, or not yet known at this moment of the past
+        when s.series_id is null or s.state is null and not s.held
+            then case when i.suspect is null then 'new' else 'doubtful' end
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6) and s.currency = i.currency
             and s.upfront is not distinct from i.upfront
             and s.available is not distinct from i.available
             then case when s.held then 'settled' else 'same' end
+        when s.held_reason like 'unit change%' and s.held_currency = i.currency
+            and abs(i.price / s.held_price - 1) <= {JUMP} then 'same'
         when s.held and round(s.held_price, 6) = round(i.price, 6)
             and s.held_currency = i.currency
             and ($origin = 'correction' or s.held_at >= $observed_at) then 'same'
@@ -85,17 +63,18 @@ select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_
         else 'changed'
     end as verdict
 from (select *, {FACT_HASH} as fact_hash from incoming) i
-left join (from now_state where provider = $provider) s on {SAME_KEY}
+left join (from {{state}} where provider = $provider) s on {SAME_KEY}
 ) where verdict <> 'same' or understood_anew or not was_listed
 """
 
 # What the tape must hear of, whole: `listed_news` are the rows of `incoming` that `seen` names.
 NEWS = f"""
 create or replace temp table news as
-select coalesce(s.series_id, $next + row_number() over (order by s.series_id is null desc, i.n))
+select coalesce(s.series_id,
+        ($next + row_number() over (order by s.series_id is null desc, i.n)) * {NUMBERS} + $number)
         as series_id,
     s.series_id is null as unknown, s.understood_anew, s.verdict, s.move, s.suspect,
-    s.held_origin, i.* exclude (n, suspect), {FACT_HASH} as fact_hash
+    s.held_origin, s.old_price, s.replaced, i.* exclude (n, suspect), {FACT_HASH} as fact_hash
 from seen s join listed_news i using (n)
 """
 
@@ -107,13 +86,24 @@ from (
     from news i join (
         select sku, region, price, currency from news where option = 'on_demand'
         union all
-        select sku, region, price, currency from now_state
+        select sku, region, price, currency from {{state}}
         where provider = $provider and option = 'on_demand' and state = 'firm'
     ) o on o.sku = i.sku and o.region = i.region and o.currency = i.currency
     where i.option = 'spot' and i.verdict in ('new', 'changed')
     group by i.series_id, i.price having ratio > {DEAR_SPOT}
 )
 where series_id = dear
+"""
+
+# A source that begins to print per GPU what it printed per instance, or the reverse.
+BY_GPU_COUNT = f"""verdict in ('changed', 'jumped') and gpu_count > 1 and (
+    abs(price::double * gpu_count::double / old_price::double - 1) < {UNIT_EXACT}
+    or abs(price::double / (old_price::double * gpu_count::double) - 1) < {UNIT_EXACT})
+"""
+UNIT = f"""
+update news set verdict = 'doubtful',
+    suspect = printf('unit change: %d prices moved by exactly their GPU count at once', $moved)
+where {BY_GPU_COUNT}
 """
 
 # Many series of a part that move together wait, as each would alone.
@@ -129,8 +119,8 @@ MISSING = f"""
 create or replace temp table missing as
 select s.series_id, s.currency, s.state as was, s.held,
     s.held and s.held_price is null as held_gone, s.held_at < $observed_at as later,
-    u.reason, u.n is not null as listed
-from now_state s
+    s.scan_id as replaced, u.reason, u.n is not null as listed
+from {{state}} s
 left join unjudged u on {SAME_KEY.replace("i.", "u.")}
 where s.provider = $provider and s.part = $part and {LISTED}
     and not exists (from incoming i where {SAME_KEY})

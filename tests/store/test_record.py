@@ -12,7 +12,7 @@ import pytest
 from gputape.store import tape
 from gputape.store.errors import BadInput
 from gputape.store.offer import Offer, Option, Origin, SeriesKey
-from gputape.store.record import Recorder, provider_number
+from gputape.store.record import Recorder
 from gputape.store.remember import memory
 from gputape.store.scan import Counts, InterruptionRow, Listing, PageRow, Reject, Scan
 
@@ -273,29 +273,39 @@ def test_the_state_at_any_moment_can_be_asked(t: Tape) -> None:
     assert t.ask(f"select * from {at.format('00')}") == []
 
 
+DAY = "select day, open::double, low::double, high::double, close::double, mean, hours from daily"
+
+
 def test_a_day_that_is_over_becomes_one_row(t: Tape) -> None:
-    """Open, low, high, close and the mean weighted by time, to the hour."""
-    t.scan(offer(price="10"), after_hours=0)  # 00:00
-    t.scan(offer(price="9"), after_hours=6)  # 06:00
-    t.scan(offer(price="12"), after_hours=6)  # 12:00
+    """Open, low, high, close per GPU-hour and the mean weighted by time, to the hour."""
+    stands = {"stands_s": 86_400}
+    t.scan(offer(price="80"), after_hours=0, **stands)  # 00:00
+    t.scan(offer(price="72"), after_hours=6, **stands)  # 06:00
+    t.scan(offer(price="96"), after_hours=6, **stands)  # 12:00
     assert t.ask("select count(*) from daily") == [(0,)]
-    t.scan(offer(price="12"), after_hours=14)  # 02:00 of the next day
-    rows = t.ask(
-        "select day, open::int, low::int, high::int, close::int, mean, hours, changes from daily"
-    )
-    assert rows == [(date(2026, 11, 1), 10, 9, 12, 12, (60 + 54 + 144) / 24, 24.0, 3)]
-    t.scan(offer(price="12"))
+    t.scan(offer(price="96"), after_hours=14, **stands)  # 02:00 of the next day
+    assert t.ask(DAY) == [(date(2026, 11, 1), 10, 9, 12, 12, (60 + 54 + 144) / 24, 24.0)]
+    t.scan(offer(price="96"))
     assert t.ask("select count(*) from daily") == [(1,)]
 
 
+def test_hours_in_which_nobody_looked_are_not_covered(t: Tape) -> None:
+    """A price stands unseen for as long as its source's cadence allows, and no longer."""
+    t.scan(offer(price="80"), after_hours=0, stands_s=3 * 3600)  # covers 00:00 to 03:00
+    t.scan(offer(price="120"), after_hours=20, stands_s=3 * 3600)  # 20:00 to 23:00
+    t.scan(offer(price="120"), after_hours=10, stands_s=3 * 3600)
+    assert t.ask(DAY) == [(date(2026, 11, 1), 10, 10, 15, 15, 12.5, 6.0)]
+
+
 def test_the_daily_view_shows_days_before_they_are_over(t: Tape) -> None:
-    """Today is in `v_daily`, as far as it has been seen."""
+    """Today is in `v_daily`, as far as it has been seen and what was seen stands."""
     t.scan(offer(price="16"), after_hours=0)
     t.scan(offer(price="8"), after_hours=2)
     (row,) = t.ask(
-        "select low_usd_gpu_hour::double, close_usd_gpu_hour::double, hours from v_daily"
+        "select low_usd_gpu_hour::double, close_usd_gpu_hour::double, mean_usd_gpu_hour::double, "
+        "hours from v_daily"
     )
-    assert row == (1.0, 1.0, 2.0)
+    assert row == (1.0, 1.0, 1.5, 4.0)
 
 
 def test_a_part_s_gone_series_do_not_touch_another_part(t: Tape) -> None:
@@ -342,13 +352,14 @@ def test_a_recorder_that_is_opened_anew_knows_what_the_old_one_knew(tmp_path: Pa
         assert again.scan(offer("a", "1"), offer("b"), *many(3)).changed == 1
 
 
-def test_series_ids_need_no_coordination() -> None:
-    """Every provider has its own range of ids, by its name alone."""
-    from gputape.scrapers.registry import ADAPTERS
-
-    numbers = {provider_number(found.PROVIDER.slug) for found in ADAPTERS}
-    assert len(numbers) == len(ADAPTERS)
-    assert all(0 <= number < 2**31 for number in numbers)
+def test_every_provider_has_its_own_series_ids(tmp_path: Path) -> None:
+    """Ids of two providers never meet, whoever came first."""
+    with tape.writing(tmp_path / "tape.duckdb", START) as con:
+        t = Tape(Recorder(con))
+        t.scan(offer("a"), offer("b"))
+        t.scan(replace(offer("a"), key=replace(offer("a").key, provider="aws")), provider="aws")
+        ids = t.ask("select provider, series_id % 1024, count(*) from series group by all")
+    assert sorted(ids) == [("aws", 2, 1), ("lambda_labs", 1, 2)]
 
 
 # -- what a second reading of this code found ---------------------------------------------------
@@ -378,12 +389,12 @@ def test_a_correction_does_not_make_a_held_series_gone(t: Tape) -> None:
 
 
 def test_a_correction_hides_no_move_of_the_price(t: Tape) -> None:
-    """A change that was seen stays a change when its scan is corrected afterwards."""
+    """A move that was seen stays a move when its scan is corrected, to the corrected price."""
     t.scan(offer(price="10"))
     t.scan(offer(price="12"))
     correct(t, offer(price="12.5"))
     events = t.ask("select event, price::double from v_changes order by changed_at")
-    assert events == [("new", 10.0), ("price", 12.0)]
+    assert events == [("new", 10.0), ("price", 12.5)]
 
 
 def test_what_a_correction_first_said_is_no_news_when_it_is_confirmed(t: Tape) -> None:
@@ -459,14 +470,6 @@ def test_a_day_is_a_day_of_utc_whatever_the_clock_s_zone(t: Tape) -> None:
         at = (START + timedelta(hours=hour)).astimezone(tokyo)
         t.scan(offer(), observed_at=at, finished_at=at, started_at=at)
     assert t.ask("select day from daily") == [(date(2026, 11, 1),)]
-
-
-def test_flips_of_availability_are_no_changes_of_a_day(t: Tape) -> None:
-    """A day's `changes` counts prices, not rows."""
-    for hour in range(6):
-        t.scan(offer(available=bool(hour % 2)), after_hours=bool(hour))
-    t.scan(offer(available=True), after_hours=24)
-    assert t.ask("select changes from daily") == [(1,)]
 
 
 def test_the_same_reject_in_two_parts_is_two_rejects(t: Tape) -> None:

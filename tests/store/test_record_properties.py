@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputape.store import tape
+from gputape.store.known import NOW, know
 from gputape.store.offer import Offer, Option, Origin, SeriesKey
 from gputape.store.record import Recorder
 from gputape.store.scan import Listing, Reject, Scan
-from gputape.store.verdict import STATE
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 KNOWN = (
@@ -100,7 +100,7 @@ def test_memory_log_and_views_agree_after_every_scan(history: list[Any]) -> None
                 judged = counts.new + counts.changed + counts.unchanged
                 assert judged <= len(said.offers) <= judged + counts.suspects
             kept = con.execute(f"select {KNOWN} from now_state order by series_id").fetchall()
-            con.execute(STATE)
+            know(con, NOW, None, None)
             anew = con.execute(f"select {KNOWN} from now_state order by series_id").fetchall()
             assert kept == anew
             assert con.execute(OVERLAPS).fetchall() == []
