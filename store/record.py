@@ -83,7 +83,7 @@ class Recorder:
         of the schedule that is older than its part's newest.
         """
         past = self._is_past(scan)
-        scan_id = self._next_id(scan.finished_at)
+        scan_id = self.next_id(scan.finished_at)
         try:
             self.con.begin()
             counts = self._write(scan, scan_id, incoming, listing or Listing(), past=past)
@@ -107,9 +107,10 @@ class Recorder:
             )
         return True
 
-    def _next_id(self, now: datetime) -> int:
+    def next_id(self, now: datetime | None = None) -> int:
         """Return the microseconds of a moment, or one more than any id so far."""
-        self._last_id = max(self._last_id + 1, int(now.timestamp() * 1_000_000))
+        moment = int(now.timestamp() * 1_000_000) if now else 0
+        self._last_id = max(self._last_id + 1, moment)
         return self._last_id
 
     def _write(
@@ -159,7 +160,7 @@ class Recorder:
         if self._roller.due(scan.provider, scan.observed_at):
             day = scan.observed_at.astimezone(UTC).date()
             self._whole(
-                lambda: self._roller.roll(scan.provider, day, self._next_id(scan.finished_at))
+                lambda: self._roller.roll(scan.provider, day, self.next_id(scan.finished_at))
             )
         if self._roller.frame_due:
             self._whole(self._take_frames)
@@ -179,7 +180,7 @@ class Recorder:
         """Roll every day that is over and take the frames that are due."""
         until = now.astimezone(UTC).date()
         for provider in self._roller.behind(until):
-            self._whole(lambda p=provider: self._roller.roll(p, until, self._next_id(now)))  # type: ignore[misc]
+            self._whole(lambda p=provider: self._roller.roll(p, until, self.next_id(now)))  # type: ignore[misc]
         if self._roller.frame_due:
             self._whole(self._take_frames)
         self._checkpoint()
@@ -241,6 +242,16 @@ class Recorder:
         append(self.con, "gpu", [(generation, now, *row) for row in gpus])
         append(self.con, "provider", [(generation, now, *row) for row in providers])
         self.con.commit()
+
+    def note_source(
+        self, slug: str | None, about: tuple[str, str, str, str], now: datetime
+    ) -> None:
+        """Keep who kept what is imported (name, address, licence, attribution) when it is news."""
+        known = self.con.execute(
+            "select name, url, licence, attribution from v_sources where source = ?", [slug]
+        )
+        if slug and known.fetchall() != [about]:
+            append(self.con, "source", [(slug, now, *about)])
 
     def _rows_of_log(self) -> int:
         return self._one("select count(*) from price_log")

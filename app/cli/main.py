@@ -7,6 +7,7 @@ Exit codes: 0 ok · 1 error · 2 usage · 3 partial (some providers failed) · 4
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ VERBS = {
     "history": ("history", "How prices of a GPU or a sku went, as intervals."),
     "changes": ("history", "Which prices moved."),
     "sql": ("sql", "Ask the tape in SQL, read-only."),
+    "import": ("imports", "Bring in a history that others kept."),
     "parse": ("parse", "Read saved responses through an adapter, without storing."),
     "reparse": ("collect", "Read archived bytes anew and record corrections."),
     "doctor": ("doctor", "Say what works, what does not, and what to do."),
@@ -42,7 +44,9 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"gputape.app.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        # a verb that Python keeps for itself (`import`) ends in an underscore there
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
