@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import httpx
 from gputape.scrapers import ecb
 from gputape.scrapers.adapter import Adapter, Source
 from gputape.scrapers.archive import Archive
-from gputape.scrapers.collect import Outcome, Report, Run, collect, reread
+from gputape.scrapers.collect import Outcome, Report, Run, collect, read_alike, reread
 from gputape.scrapers.http import Pace, Visit, client
 from gputape.scrapers.recording import Recording, Replay
 from gputape.scrapers.registry import ADAPTERS
@@ -26,8 +27,8 @@ from gputape.store.facts import generation
 from gputape.store.gpus import gpus
 from gputape.store.offer import Origin
 from gputape.store.record import Recorder
-from gputape.store.remember import memory
-from gputape.store.scan import Memory
+from gputape.store.remember import looks, memory
+from gputape.store.scan import LastScan, Memory
 
 PAUSE = timedelta(milliseconds=250)  # between two requests to one host
 PUBLISH_EVERY_S = 60
@@ -85,18 +86,55 @@ def _collect(
     )
 
 
-def reparse(plan: Plan, report: Report) -> list[Outcome]:
-    """Read the last bytes of every part anew and record what differs as corrections."""
-    outcomes = []
+@dataclass(slots=True)
+class Reread:
+    """What reading anew came to."""
+
+    looks: int = 0
+    corrections: int = 0
+    alike: int = 0
+    """Looks that this parser and these facts had read already."""
+    lost: int = 0
+    """Looks whose bytes are gone, or mean nothing to the present parser."""
+
+
+def reparse(plan: Plan, since: datetime, until: datetime, *, force: bool = False) -> Reread:
+    """Read the looks of a period anew and record what differs as corrections.
+
+    `force` reads also what the present parser has read already.
+    """
+    done = Reread()
     with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
         known = memory(recorder.con)
         circumstances = _run(plan, known, _visits(plan, known, stack))
-        by_slug = {adapter.PROVIDER.slug: adapter for adapter in plan.adapters}
-        for (slug, part), last in sorted(known.parts.items()):
-            for item in reread(by_slug[slug], part, last, circumstances) if slug in by_slug else ():
-                outcomes.append(Outcome(item.scan, recorder.record(item.scan, item.listing)))
-                report.part(outcomes[-1])
-    return outcomes
+        for adapter in plan.adapters:
+            found = looks(recorder.con, adapter.PROVIDER.slug, since, until)
+            for part, of_part in groupby(found, key=lambda look: look[0]):
+                again = [look for _, look in of_part if force or not read_alike(adapter, look)]
+                _reread_part(adapter, part, again, circumstances, recorder, done)
+            done.alike += len(found)
+    done.alike -= done.looks + done.lost
+    return done
+
+
+def _reread_part(
+    adapter: Adapter,
+    part: str,
+    again: Sequence[LastScan],
+    run: Run,
+    recorder: Recorder,
+    done: Reread,
+) -> None:
+    first, last = recorder.next_id(), None
+    for look in again:
+        for item in reread(adapter, part, look, run):
+            counts = recorder.record(item.scan, item.listing, alone=False)
+            done.looks += 1
+            done.corrections += counts.changed + counts.new + counts.gone
+            last = item.scan
+        done.lost += last is None or last.corrects != look.scan_id
+    if last:
+        recorder.rejoin(last, first)
 
 
 @contextmanager

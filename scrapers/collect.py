@@ -255,14 +255,15 @@ def _read_part(adapter: Adapter, part: Part, run: Run) -> list[Read]:
         return [Read(_scan(adapter, part, run, error=part.error))]
     last = run.memory.parts.get((adapter.PROVIDER.slug, part.name))
     items = []
-    if last and not _read_alike(adapter, last):
+    if last and not read_alike(adapter, last):
         items += list(reread(adapter, part.name, last, run))
     elif last and _same(part, last):
         return [Read(replace(_scan(adapter, part, run, status=UNCHANGED), quotes=last.quotes))]
     return [*items, _read(adapter, part, run)]
 
 
-def _read_alike(adapter: Adapter, last: LastScan) -> bool:
+def read_alike(adapter: Adapter, last: LastScan) -> bool:
+    """Whether a look was read by the present parser and judged by the present facts."""
     return (last.parser_revision, last.normaliser) == (adapter.REVISION, normaliser())
 
 
@@ -288,7 +289,8 @@ def reread(adapter: Adapter, name: str, last: LastScan, run: Run) -> Iterator[Re
     except (GputapeError, OSError):
         return
     if item.scan.status == OK:
-        yield replace(item, scan=replace(item.scan, observed_at=last.observed_at))
+        scan = replace(item.scan, observed_at=last.observed_at, corrects=last.scan_id)
+        yield replace(item, scan=scan)
 
 
 def archived(archive: Archive, row: PageRow) -> Page:

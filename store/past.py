@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # what stood at the next look before this was recorded, where it does not stand there any more
 REJOIN = """
-insert into price_log
+insert into price_log by name
 with touched as (select distinct series_id from price_log where scan_id >= $first),
 entry as (
     select * from price_log where observed_at <= $next and series_id in (from touched)
@@ -33,9 +33,12 @@ before as (
         moment(observed_at, scan_id)) as r
     from entry where scan_id < $first and state <> 'suspect' group by series_id
 )
-select s.series_id, $next, $scan_id, coalesce(b.r.state, 'gone'), b.r.price,
-    coalesce(b.r.currency, s.r.currency), b.r.upfront, b.r.available,
-    case when b.series_id is null then 'not listed here' else b.r.reason end, $origin, s.r.scan_id
+select s.series_id, $next as observed_at, $scan_id as scan_id,
+    coalesce(b.r.state, 'gone') as state, b.r.price as price,
+    coalesce(b.r.currency, s.r.currency) as currency, b.r.upfront as upfront,
+    b.r.available as available,
+    case when b.series_id is null then 'not listed here' else b.r.reason end as reason,
+    $origin as origin, s.r.scan_id as replaces, true as restated
 from stands s left join before b using (series_id)
 where s.r.scan_id >= $first
     and case when b.series_id is null then $complete and s.r.state <> 'gone' else true end

@@ -208,11 +208,12 @@ class PriceLog:
     def _add_leaving(self, scan: Scan, scan_id: int, lost: int) -> dict[str, int]:
         now = {"observed_at": scan.observed_at, "origin": scan.origin}
         self._run(
-            f"insert into price_log select series_id, $observed_at, {scan_id}, state, null, "
-            "coalesce(currency, 'USD'), null, null, case state when 'suspect' then "
+            "insert into price_log by name "
+            f"select series_id, $observed_at as observed_at, {scan_id} as scan_id, state, "
+            "coalesce(currency, 'USD') as currency, case state when 'suspect' then "
             f"'{lost} series of this part went missing at once' when 'gone' then "
-            "'no longer listed' else 'no longer priced' end, $origin, "
-            "case when $origin = 'correction' then replaced end from leaving",
+            "'no longer listed' else 'no longer priced' end as reason, $origin as origin, "
+            "case when $origin = 'correction' then replaced end as replaces from leaving",
             now,
         )
         self._run(

@@ -1,5 +1,6 @@
 """What the tape knew before a collection began: enough to ask politely and skip the known."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gputape.store.scan import Answer, LastScan, Memory, PageRow
@@ -32,7 +33,7 @@ held as (
     group by all
 )
 select provider, part, s.observed_at, coalesce(h.pages, []), r.r.revision, r.r.normaliser,
-    r.r.next, r.r.quotes, coalesce(w.pending, 0)
+    r.r.next, r.r.quotes, coalesce(w.pending, 0), scan_id
 from last join scan s using (provider, part, scan_id) join read r using (provider, part)
 left join pages h using (scan_id) left join held w using (provider, part)
 """
@@ -45,6 +46,48 @@ with newest as (
 )
 select method, url, a.etag, a.last_modified, a.sha256, a.bytes, a.fetched_at from newest
 """
+
+
+LOOKS = """
+with read as (
+    from scan where status = 'ok' and origin in ('live', 'replay') and provider = $provider
+        and observed_at <= $until
+),
+-- what stood when the period began was said by the look before it
+begun as (
+    select part, max(observed_at) as observed_at from read where observed_at <= $since group by part
+),
+anew as (
+    select corrects as scan_id, max_by({'r': parser_revision, 'n': normaliser}, scan_id) as by
+    from scan where corrects is not null group by corrects
+),
+pages as (
+    select scan_id, list({'method': method, 'url': url, 'status': status,
+        'fetched_at': fetched_at, 'etag': etag, 'last_modified': last_modified,
+        'sha256': sha256, 'bytes': bytes, 'context': context} order by ordinal) as pages
+    from page semi join read using (scan_id) group by scan_id
+)
+select r.part, r.observed_at, coalesce(p.pages, []), coalesce(a.by.r, r.parser_revision),
+    coalesce(a.by.n, r.normaliser), r.next_effective_at, r.quotes, 0, r.scan_id
+from read r left join begun b using (part)
+left join anew a using (scan_id) left join pages p using (scan_id)
+where r.observed_at >= coalesce(b.observed_at, $since::timestamptz)
+order by r.part, r.observed_at, r.scan_id
+"""
+
+
+def looks(
+    con: "duckdb.DuckDBPyConnection", provider: str, since: datetime, until: datetime
+) -> list[tuple[str, LastScan]]:
+    """Return a provider's looks of a period, part by part in the order of time.
+
+    Each with who read its bytes last; also, for each part, the look that the period began with.
+    """
+    words = {"provider": provider, "since": since, "until": until}
+    return [
+        (part, LastScan(at, tuple(PageRow(**page) for page in pages), *rest))
+        for part, at, pages, *rest in con.execute(LOOKS, words).fetchall()
+    ]
 
 
 def memory(con: "duckdb.DuckDBPyConnection") -> Memory:

@@ -119,8 +119,9 @@ class LastScan:
     normaliser: str
     next_effective_at: datetime | None
     quotes: int
-    pending: int
+    pending: int = 0
     """Prices held back until a second fetch agrees: the part must be read again."""
+    scan_id: int | None = None
 
     @property
     def hashes(self) -> tuple[str, ...]:

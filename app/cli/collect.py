@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gputape.app.cli.output import db_option
+from gputape.app.cli.words import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,25 +72,42 @@ def collect(
 
 @click.command()
 @click.argument("providers", nargs=-1)
+@click.option("--since", type=Moment(), help="Only looks from then on.")
+@click.option("--until", type=Moment(), help="Only looks until then.")
+@click.option("--force", is_flag=True, help="Also looks that this parser has read already.")
 @db_option
-def reparse(db: Path, providers: tuple[str, ...]) -> None:
-    """Read the last archived bytes of PROVIDERS anew; what differs becomes a correction.
+def reparse(
+    db: Path, providers: tuple[str, ...], since: datetime | None, until: datetime | None,
+    force: bool,  # noqa: FBT001  # click's way
+) -> None:  # fmt: skip
+    """Read the archived bytes of PROVIDERS (default: all) anew; what differs is a correction.
 
-    A correction is never a price move: `changes` and alerts do not see it.
+    A correction is never a price move: `changes` and alerts do not see it. `--as-recorded`
+    shows what was believed before.
+
+    \b
+    gputape reparse oracle --since 2026-08-01
     """
     from gputape.app import collecting
-    from gputape.app.cli.progress import Silence
     from gputape.scrapers.registry import ADAPTERS, chosen
     from gputape.store.errors import NoTape
     from gputape.store.tape import Place
 
     if not (Place(db).writer.exists() or db.exists()):
         raise NoTape(f"there is no tape at {db}: nothing to read anew")
-    adapters = chosen(providers) if providers else list(ADAPTERS)
-    plan = collecting.Plan(adapters=adapters, db=db, now=lambda: datetime.now(UTC))
-    outcomes = collecting.reparse(plan, Silence())
-    changed = sum(o.counts.changed + o.counts.new + o.counts.gone for o in outcomes)
-    click.echo(f"read {len(outcomes)} parts anew: {changed} corrections")
+    plan = collecting.Plan(
+        adapters=chosen(providers) if providers else list(ADAPTERS),
+        db=db,
+        now=lambda: datetime.now(UTC),
+    )
+    began = since or datetime.min.replace(year=1970, tzinfo=UTC)
+    done = collecting.reparse(plan, began, until or datetime.now(UTC), force=force)
+    click.echo(f"read {done.looks} looks anew: {done.corrections} corrections")
+    if done.alike:
+        click.echo(f"{done.alike} looks were read by this parser already", err=True)
+    if done.lost:
+        click.echo(f"{done.lost} looks can not be read any more: their bytes are gone or damaged",
+                   err=True)  # fmt: skip
 
 
 def summarise(outcomes: "Sequence[Outcome]") -> int:

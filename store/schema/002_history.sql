@@ -19,6 +19,7 @@ alter table scan add column complete boolean;       -- false: what it does not l
 alter table scan add column corrects bigint;        -- the scan whose bytes it read anew
 alter table scan add column source varchar;
 alter table price_log add column replaces bigint;   -- the scan whose price it corrects
+alter table price_log add column restated boolean;  -- stood here before what is before it was rewritten
 
 -- Numbers of providers: series_id = n * 1024 + number. A provider's number in the high half
 -- made ids 2.3 times as wide on disk: runs of ids of several providers share a block.

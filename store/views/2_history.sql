@@ -47,10 +47,10 @@ create or replace macro changes_between(a, b) as table
 with
 entry as (
     select series_id, observed_at, scan_id, state, price, currency, origin,
-        origin <> 'correction' as seen
+        origin <> 'correction' as seen, restated
     from price_log where state <> 'suspect' and observed_at > a and observed_at <= b
     union all
-    select series_id, observed_at, scan_id, state, price, currency, origin, false
+    select series_id, observed_at, scan_id, state, price, currency, origin, false, null
     from firm_at(a, null)
     where series_id in (select series_id from price_log where observed_at > a and observed_at <= b)
 ),
@@ -63,7 +63,8 @@ reading as (
 priced as (
     select *, lag(state) over w as old_state, lag(observed_at) over w as old_since,
         -- read by a later parser than this row was: not to be compared
-        case when lag(origin) over w = 'correction' and lag(scan_id) over w > scan_id then null
+        case when lag(origin) over w = 'correction' and lag(scan_id) over w > scan_id
+                and lag(restated) over w is not true then null
              else lag(price) over w end as old_price,
         lag(currency) over w as old_currency
     from reading

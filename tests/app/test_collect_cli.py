@@ -21,9 +21,10 @@ SECRET = "sesame-0123456789-open"  # noqa: S105  # a made-up key that must not b
 
 
 def offered(gputape: Run, db: Path) -> Any:
-    """Return everything that a tape offers, as JSON."""
+    """Return everything that a tape offers, as JSON; its own numbers of series stay its own."""
     everything = "suspect,gone,derived,marketplace,fraction,imported"
-    return gputape("offers", "--include", everything, "--format", "json", db=db).json
+    rows = gputape("offers", "--include", everything, "--format", "json", db=db).json
+    return [{name: value for name, value in row.items() if name != "series_id"} for row in rows]
 
 
 def answers(folder: Path, slug: str, *entries: dict[str, Any]) -> Path:
@@ -338,20 +339,43 @@ def test_an_opt_in_provider_runs_when_enabled() -> None:
 def test_reading_anew_with_the_same_parser_corrects_nothing(
     gputape: Run, root: Path, db: Path
 ) -> None:
-    """`reparse` reads the archive and finds what was found before."""
+    """`reparse --force` reads the archive and finds what was found before."""
     gputape("collect", "oracle", "lambda_labs", "--replay", root / "fixtures", db=db)
     before = offered(gputape, db)
+    ran = gputape("reparse", "--force", db=db)
+
+    assert (ran.code, ran.out) == (0, "read 2 looks anew: 0 corrections\n")
+    assert offered(gputape, db) == before
+
+
+def test_what_this_parser_has_read_is_not_read_anew(gputape: Run, root: Path, db: Path) -> None:
+    """Without a new parser or new facts there is nothing to do."""
+    gputape("collect", "oracle", "--replay", root / "fixtures", db=db)
     ran = gputape("reparse", db=db)
 
-    assert (ran.code, ran.out) == (0, "read 2 parts anew: 0 corrections\n")
-    assert offered(gputape, db) == before
+    assert ran.out == "read 0 looks anew: 0 corrections\n"
+    assert ran.err == "1 looks were read by this parser already\n"
 
 
 def test_reading_one_provider_anew(gputape: Run, root: Path, db: Path) -> None:
     """`reparse oracle` reads that provider's bytes only."""
     gputape("collect", "oracle", "lambda_labs", "--replay", root / "fixtures", db=db)
 
-    assert gputape("reparse", "oracle", db=db).out.startswith("read 1 parts anew")
+    assert gputape("reparse", "oracle", "--force", db=db).out.startswith("read 1 looks anew")
+
+
+def test_a_look_whose_bytes_are_gone_can_not_be_read_anew(
+    gputape: Run, root: Path, db: Path
+) -> None:
+    """It is counted, and the price stands as it was read."""
+    gputape("collect", "oracle", "--replay", root / "fixtures", db=db)
+    before = offered(gputape, db)
+    for body in db.with_suffix(".archive").rglob("*.zst"):
+        body.unlink()
+    ran = gputape("reparse", "--force", db=db)
+
+    assert ran.err == "1 looks can not be read any more: their bytes are gone or damaged\n"
+    assert offered(gputape, db) == before
 
 
 def test_without_a_tape_there_is_nothing_to_read_anew(gputape: Run, db: Path) -> None:
