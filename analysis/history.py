@@ -13,12 +13,37 @@ if TYPE_CHECKING:
 INTERVAL = (
     "provider", "sku", "region", "zone", "option", "tier", "term_months", "payment", "gpu",
     "gpu_count", "usd_gpu_hour", "price", "currency", "state", "valid_from", "valid_to", "origin",
-    "series_id",
+    "source", "replaces", "series_id",
 )  # fmt: skip
 CHANGE = (
-    "changed_at", "event", "provider", "sku", "region", "zone", "option", "tier", "term_months",
-    "payment", "gpu", "gpu_count", "old_gpu_hour", "gpu_hour", "currency", "percent", "old_price",
-    "price", "old_since", "origin", "series_id",
+    "changed_at",
+    "event",
+    "provider",
+    "sku",
+    "region",
+    "zone",
+    "option",
+    "tier",
+    "term_months",
+    "payment",
+    "gpu",
+    "gpu_count",
+    "old_gpu_hour",
+    "gpu_hour",
+    "currency",
+    "percent",
+    "old_price",
+    "price",
+    "old_since",
+    "origin",
+    "source",
+    "series_id",
+)
+SUMMARY = (
+    "provider", "sku", "region", "zone", "option", "tier", "term_months", "payment", "gpu",
+    "gpu_count", "currency", "price", "low", "high", "mean", "all_time_low", "all_time_low_at",
+    "all_time_high", "hours_covered", "hours", "first_seen", "last_seen", "state", "source",
+    "series_id",
 )  # fmt: skip
 
 
@@ -38,13 +63,15 @@ def history(
     skus: frozenset[str] = frozenset(),
     option: str | None = None,
     provider: str | None = None,
+    as_recorded: bool = False,
 ) -> Table:
     """Return the price intervals of some GPUs or skus that reach past `since`, series by series.
 
     `usd_gpu_hour` is NULL where no exchange rate is known; `valid_to` is NULL for the present.
+    `as_recorded` leaves out corrections: what was said at the time.
     """
     sql = filled(
-        f"select {', '.join(INTERVAL)} from v_prices "
+        f"select {', '.join(INTERVAL)} from prices_of({str(as_recorded).lower()}) "
         "where (list_contains($gpus, gpu) or list_contains($skus, sku)) "
         "and coalesce(valid_to, 'infinity'::timestamptz) > $since "
         "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
@@ -54,6 +81,32 @@ def history(
          "provider": provider},
     )  # fmt: skip
     return Table(con.execute(sql).fetchall(), INTERVAL)
+
+
+def summary(
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    since: datetime,
+    until: datetime,
+    gpus: frozenset[str] = frozenset(),
+    skus: frozenset[str] = frozenset(),
+    option: str | None = None,
+    provider: str | None = None,
+) -> Table:
+    """Return a row per series: its low, high and time-weighted mean from `since` to `until`.
+
+    Prices are native, for the whole sku, per hour. `hours_covered` of `hours` were covered by
+    looks; the mean is of those, and nothing stands for the others.
+    """
+    sql = filled(
+        f"select {', '.join(SUMMARY)} from summary_of($all_gpus, $since, $until) "
+        "where (list_contains($gpus, gpu) or list_contains($skus, sku)) "
+        "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
+        "order by low / gpu_count, provider, sku, region, series_id",
+        {"gpus": sorted(gpus), "skus": sorted(skus), "since": since, "until": until,
+         "option": option, "provider": provider, "all_gpus": sorted(gpus) or None},
+    )  # fmt: skip
+    return Table(con.execute(sql).fetchall(), SUMMARY)
 
 
 def changes(
@@ -71,8 +124,8 @@ def changes(
     `unpriced`, `back`.
     """
     sql = filled(
-        f"select {', '.join(CHANGE)} from v_changes where changed_at > $since "
-        "and list_contains($events, event) "
+        f"select {', '.join(CHANGE)} from changes_between($since, 'infinity'::timestamptz) "
+        "where list_contains($events, event) "
         "and ($gpus is null or list_contains($gpus, gpu)) "
         "and option = coalesce($option, option) and provider = coalesce($provider, provider) "
         "order by changed_at desc, provider, sku, region, series_id",

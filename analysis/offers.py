@@ -24,7 +24,8 @@ COLUMNS = (
     "gpu", "usd_gpu_hour", "provider", "sku", "gpu_count", "option", "tier", "term_months",
     "payment", "region", "zone", "usd_hour", "price", "currency", "upfront", "gpu_memory_gib",
     "vcpus", "memory_gib", "available", "state", "reason", "held_price", "derived", "relay",
-    "market", "since", "last_seen", "stale", "origin", "series_id",
+    "market", "since", "first_seen", "last_seen", "stale", "standing", "origin", "source",
+    "series_id",
 )  # fmt: skip
 SORTS = {
     "usd-gpu-hour": "usd_gpu_hour nulls last",
@@ -39,7 +40,7 @@ LEFT_OUT = {
     "gone": "state = 'gone'",
     "unpriced": "state = 'unpriced'",
     "suspect": "state = 'suspect'",
-    "imported": "origin = 'import' and stale",
+    "imported": "(origin = 'import' or source is not null) and stale",
     "marketplace": "market = 'marketplace'",
     "derived": "derived is not null",
     "fraction": "gpu_count < 1",
@@ -67,6 +68,8 @@ class Question:
     max_usd_gpu_hour: Decimal | None = None
     max_age: timedelta | None = None
     as_of: datetime | None = None
+    as_recorded: bool = False
+    """With nothing that was recorded after `as_of`: no later import, no correction."""
     include: frozenset[str] = frozenset()
     sort: str = "usd-gpu-hour"
     limit: int | None = None
@@ -119,7 +122,8 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
     tests, values = _filters(question)
     values |= {"at": question.as_of or now, "max_age": question.max_age}
     values.setdefault("gpus", None)
-    source = f"offers_of($gpus, {'$at' if question.as_of else FOREVER})"
+    at = "$at" if question.as_of else FOREVER
+    source = f"offers_known($gpus, {at}, {'epoch_us($at)' if question.as_recorded else 'null'})"
     sql = (
         f"create or replace temp table asked as select {', '.join(COLUMNS)}, "
         f"{_left_out(question.include)} as left_out from {source} "

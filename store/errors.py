@@ -4,6 +4,7 @@
     ├── TapeError                the DuckDB file
     │   ├── NoTape               there is none yet
     │   ├── Busy                 another process is writing it
+    │   ├── NoLake               a lake's catalogue, files or extensions are out of reach
     │   ├── TooNew               a later version of this program wrote it
     │   └── Damaged              DuckDB refuses to open it
     ├── BadInput                 a person's words we can not read
@@ -32,6 +33,10 @@ class NoTape(TapeError):
 
 class Busy(TapeError):
     """Another process is writing the tape."""
+
+
+class NoLake(TapeError):
+    """A lake's catalogue, its files or what reads them is out of reach."""
 
 
 class TooNew(TapeError):

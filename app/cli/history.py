@@ -11,6 +11,9 @@ from gputape.app.cli.words import SPAN, Moment, Span
 NOTHING = 4
 HISTORY = ("provider", "sku", "region", "option", "tier", "term_months", "gpu_count",
            "usd_gpu_hour", "state", "valid_from", "valid_to", "origin")  # fmt: skip
+SUMMARY = ("provider", "sku", "region", "option", "tier", "term_months", "gpu_count", "currency",
+           "price", "low", "high", "mean", "all_time_low", "all_time_low_at", "hours_covered",
+           "hours", "state")  # fmt: skip
 CHANGES = ("changed_at", "event", "provider", "sku", "region", "option", "tier", "term_months",
            "gpu", "old_gpu_hour", "gpu_hour", "currency", "percent")  # fmt: skip
 
@@ -33,11 +36,13 @@ def _write(table: object, names: tuple[str, ...], fmt: str, output: Path | None)
 @click.option("--days", type=click.IntRange(1, 36_500), default=90, show_default=True)
 @click.option("--option", type=click.Choice(["on_demand", "reserved", "spot"]))
 @click.option("--provider")
+@click.option("--as-recorded", is_flag=True, help="As it was said at the time, uncorrected.")
+@click.option("--summary", is_flag=True, help="A row per series: low, high, mean, coverage.")
 @format_options
 @db_option
 def history(
     db: Path, fmt: str, output: Path | None, what: str, days: int, option: str | None,
-    provider: str | None,
+    provider: str | None, as_recorded: bool, summary: bool,  # noqa: FBT001  # click's way
 ) -> None:  # fmt: skip
     """How prices of WHAT went: a GPU id, a family, a glob, or a provider's sku.
 
@@ -55,17 +60,25 @@ def history(
         gpus, unknown = select([what]), None
     except BadInput as error:
         gpus, unknown = frozenset(), error  # it may be a sku
-    since = datetime.now(UTC) - timedelta(days=days)
+    until = datetime.now(UTC)
+    since = until - timedelta(days=days)
     with reading(db) as con:
         check_providers(con, [provider] if provider else [])
-        table = analysis.history(con, since=since, gpus=gpus, skus=frozenset({what}),
-                                 option=option, provider=provider)  # fmt: skip
-    _write(table, HISTORY, fmt, output)
+        if summary:
+            table = analysis.summary(con, since=since, until=until, gpus=gpus,
+                                     skus=frozenset({what}), option=option,
+                                     provider=provider)  # fmt: skip
+        else:
+            table = analysis.history(con, since=since, gpus=gpus, skus=frozenset({what}),
+                                     option=option, provider=provider,
+                                     as_recorded=as_recorded)  # fmt: skip
+    _write(table, SUMMARY if summary else HISTORY, fmt, output)
     if not table.rows:
         reason = f" ({unknown})" if unknown else ""
         click.echo(f"no price of {what} in the last {days} days{reason}", err=True)
         raise click.exceptions.Exit(NOTHING)
-    click.echo(f"{len(table.rows)} intervals since {since:%Y-%m-%d}", err=True)
+    word = "series" if summary else "intervals"
+    click.echo(f"{len(table.rows)} {word} since {since:%Y-%m-%d}", err=True)
 
 
 @click.command()

@@ -31,6 +31,7 @@ NOTHING, TOO_OLD, TRUE = 4, 5, 6
 @click.option("--max-price", type=Money(), metavar="USD", help="At most, per GPU-hour.")
 @click.option("--max-age", type=Span(), help="Leave out what was last seen before that: 6h, 2d.")
 @click.option("--as-of", type=Moment(), help="The state at a moment: 2026-08-01[T06:00].")
+@click.option("--as-recorded", is_flag=True, help="As it was believed at --as-of, uncorrected.")
 @click.option("--include", help=f"Also show, with commas: {', '.join(INCLUDES)}.")
 @click.option("--sort", type=click.Choice(list(SORTS)), default="usd-gpu-hour", show_default=True)
 @click.option("--limit", type=click.IntRange(0, 10**9), help="At most so many rows.")
@@ -54,6 +55,8 @@ def offers(
     from gputape.store.tape import reading
 
     question = _question(asked)
+    if question.as_recorded and not question.as_of:
+        raise click.UsageError("--as-recorded needs --as-of: what is believed now is the default")
     now = datetime.now(UTC)
     with reading(db) as con:
         check_providers(con, asked["providers"])
@@ -83,6 +86,7 @@ def _question(asked: dict[str, Any]) -> Question:
         max_usd_gpu_hour=asked["max_price"],
         max_age=asked["max_age"],
         as_of=asked["as_of"],
+        as_recorded=asked["as_recorded"],
         include=_include(asked["include"]),
         sort=asked["sort"],
         limit=asked["limit"],
@@ -117,6 +121,7 @@ def _for_people(row: dict[str, Any]) -> list[Any]:
         f"now says {shown(row['held_price'])} {row['currency']}, unconfirmed"
         if row["held_price"]
         else None,
+        "source failed" if row["standing"] == "source failed" else None,
         f"stale: seen {seen:%Y-%m-%d %H:%M}" if row["stale"] else None,
         "derived" if row["derived"] else None,
         f"via {row['relay']}" if row["relay"] else None,

@@ -1,63 +1,59 @@
 -- Day by day.
 
--- The days from `first_day` until before `end_day` in the shape of `daily`, from the log; of one
--- provider, or of all with null.
--- A price counts while it is covered: from a look at its part that listed it until the next
--- look, and no longer than the part's prices stand unseen. Nothing is counted in between.
-create or replace macro days_of(of_provider, first_day, end_day) as table
+-- Prices and how long each was covered, in microseconds, from `a` until before `b`; whole, or cut
+-- at midnight (UTC). Of one provider and of some GPUs, or of all with nulls.
+-- A price is covered from a look at its part that listed it until the next look, and no longer
+-- than the part's prices stand unseen. Nothing is counted in between.
+create or replace macro pieces_of(of_provider, gpus, a, b, by_day) as table
 with
-bound as (
-    select first_day::timestamp at time zone 'UTC' as starts_at,
-        end_day::timestamp at time zone 'UTC' as ends_at
-),
-placed as (
-    select s.series_id, s.provider, s.source, s.option, s.tier, s.term_months,
-        f.gpu, f.gpu_count::double as gpu_count
-    from series s join facts_of(null::varchar[], null) f using (series_id)
-    where of_provider is null or s.provider = of_provider
+listed as (
+    select distinct s.series_id, s.provider, f.part
+    from series s join series_fact f using (series_id)
+    where (of_provider is null or s.provider = of_provider)
+        and (gpus is null or s.series_id in (select series_id from facts_of(gpus, null)))
 ),
 entry as (
-    select series_id, observed_at, scan_id, price, currency
-    from firm_at(first_day::timestamp at time zone 'UTC', null)
+    select series_id, observed_at, scan_id, price, currency from firm_at(a, null)
+    where series_id in (select series_id from listed)
     union all
     select series_id, observed_at, scan_id, price, currency from price_log
-    where state <> 'suspect' and observed_at > first_day::timestamp at time zone 'UTC'
-        and observed_at < end_day::timestamp at time zone 'UTC'
+    where state <> 'suspect' and observed_at > a and observed_at < b
+        and series_id in (select series_id from listed)
 ),
 -- of two readings of one moment the older lasts no time at all
 span as (
-    select series_id, price, currency,
-        epoch_us(greatest(observed_at, starts_at)) as from_us,
+    select series_id, price, currency, epoch_us(greatest(observed_at, a)) as from_us,
         epoch_us(coalesce(lead(observed_at) over (
-            partition by series_id order by observed_at, scan_id), ends_at)) as to_us
-    from (from entry where series_id in (select series_id from placed)), bound
+            partition by series_id order by observed_at, scan_id), b)) as to_us
+    from entry
 ),
 piece as (
-    select series_id, price, currency, day, greatest(from_us, day * 86_400_000_000) as from_us,
-        least(to_us, (day + 1) * 86_400_000_000) as to_us
+    select series_id, price, currency, day,
+        case when by_day then greatest(from_us, day * 86_400_000_000) else from_us end as from_us,
+        case when by_day then least(to_us, (day + 1) * 86_400_000_000) else to_us end as to_us
     from (
-        select *, unnest(range(from_us // 86_400_000_000, (to_us - 1) // 86_400_000_000 + 1)) as day
+        select *, unnest(case when by_day
+            then range(from_us // 86_400_000_000, (to_us - 1) // 86_400_000_000 + 1)
+            else [0::bigint] end) as day
         from span where price is not null and to_us > from_us
     )
 ),
 look as (
     select provider, part, last_seen as observed_at, stands_s
-    from looks_at(first_day::timestamp at time zone 'UTC', null) where last_seen is not null
+    from looks_at(a, null) where last_seen is not null
     union all
     select provider, part, observed_at, stands_s from scan
-    where status in ('ok', 'unchanged')
-        and observed_at > first_day::timestamp at time zone 'UTC'
-        and observed_at < end_day::timestamp at time zone 'UTC'
+    where status in ('ok', 'unchanged') and observed_at > a and observed_at < b
 ),
 open_look as (
     select provider, part, epoch_us(observed_at) as from_us,
         least(
             epoch_us(coalesce(lead(observed_at) over (
-                partition by provider, part order by observed_at), ends_at)),
+                partition by provider, part order by observed_at), b)),
             epoch_us(observed_at) + 1_000_000::bigint * coalesce(stands_s, 7200),
             greatest(epoch_us(now()), epoch_us(observed_at))
         ) as to_us
-    from look, bound
+    from look
 ),
 -- covered time of a part up to each look, so that any span's share is a difference of two
 clock as (
@@ -66,9 +62,6 @@ clock as (
             partition by provider, part order by from_us
             rows between unbounded preceding and 1 preceding), 0)::bigint as before_us
     from open_look group by provider, part, from_us
-),
-listed as (
-    select distinct f.series_id, p.provider, f.part from series_fact f join placed p using (series_id)
 ),
 timed as (
     select p.*, greatest(
@@ -79,15 +72,28 @@ timed as (
         on c1.provider = p.provider and c1.part = p.part and p.from_us >= c1.from_us
     asof left join clock c2
         on c2.provider = p.provider and c2.part = p.part and p.to_us >= c2.from_us
-),
--- one day of one series; two parts may list it, and time is not covered twice
+)
+-- two parts may list a series, and time is not covered twice
+select series_id, day, price, currency, from_us, to_us,
+    least(sum(covered_us), to_us - from_us)::bigint as covered_us
+from timed where covered_us > 0
+group by series_id, day, price, currency, from_us, to_us;
+
+-- The days from `first_day` until before `end_day` in the shape of `daily`, from the log.
+create or replace macro days_of(of_provider, first_day, end_day) as table
+with
 series_day as (
     select day, series_id, currency, arg_min(price, from_us) as open, min(price) as low,
         max(price) as high, arg_max(price, from_us) as close,
-        sum(price::double * least(covered_us, to_us - from_us)) / sum(least(covered_us, to_us - from_us))
-            as mean,
-        least(sum(least(covered_us, to_us - from_us)) / 3.6e9, 24) as hours
-    from timed where covered_us > 0 group by day, series_id, currency
+        sum(price::double * covered_us) / sum(covered_us) as mean, sum(covered_us) / 3.6e9 as hours
+    from pieces_of(of_provider, null::varchar[], first_day::timestamp at time zone 'UTC',
+        end_day::timestamp at time zone 'UTC', true)
+    group by day, series_id, currency
+),
+placed as (
+    select s.series_id, s.provider, s.source, s.option, s.tier, s.term_months,
+        f.gpu, f.gpu_count::double as gpu_count
+    from series s join facts_of(null::varchar[], null) f using (series_id)
 )
 select date '1970-01-01' + day::integer as day, provider, source, gpu, option, tier, term_months,
     currency,
@@ -99,6 +105,34 @@ select date '1970-01-01' + day::integer as day, provider, source, gpu, option, t
     count(*)::integer as series, max(hours)::float as hours, sum(hours) as series_hours
 from series_day join placed using (series_id)
 group by all;
+
+-- Each series of some GPUs (all with null) from `a` until `b`: lows, highs, the mean weighted by
+-- covered time, and how much of the time was covered. Native, for the whole sku, per hour.
+create or replace macro summary_of(gpus, a, b) as table
+with
+inside as (
+    select series_id, currency, min(price) as low, max(price) as high,
+        min(from_us) filter (where covered_us > 0) as began_us,
+        sum(price::double * covered_us) / sum(covered_us) as mean,
+        sum(covered_us) / 3.6e9 as hours_covered
+    from pieces_of(null, gpus, a, b, false) group by series_id, currency
+),
+ever as (
+    select series_id, currency, min(price) as all_time_low, max(price) as all_time_high,
+        arg_min(observed_at, (price, observed_at)) as all_time_low_at
+    from price_log where state = 'firm' and series_id in (select series_id from inside)
+        and (series_id, observed_at, scan_id) in (
+            select series_id, valid_from, scan_id from v_prices where state = 'firm')
+    group by series_id, currency
+)
+select o.provider, o.sku, o.region, o.zone, o.option, o.tier, o.term_months, o.payment, o.source,
+    o.gpu, o.gpu_count, i.currency, o.first_seen, o.last_seen, o.state, o.price,
+    i.low, i.high, i.mean::decimal(18,9) as mean, e.all_time_low, e.all_time_low_at,
+    e.all_time_high, i.hours_covered::decimal(12,2) as hours_covered,
+    ((epoch_us(b) - epoch_us(a)) / 3.6e9)::decimal(12,2) as hours,
+    i.series_id
+from inside i join ever e using (series_id, currency)
+join offers_of(gpus, b) o on o.series_id = i.series_id;
 
 -- Days that are over and written down, each in its newest roll.
 create or replace view v_rolled as
