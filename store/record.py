@@ -183,6 +183,7 @@ class Recorder:
             self._whole(lambda p=provider: self._roller.roll(p, until, self.next_id(now)))  # type: ignore[misc]
         if self._roller.frame_due:
             self._whole(self._take_frames)
+        self._whole(self._roller.keep_today)
         self._checkpoint()
 
     def _take_frames(self) -> None:

@@ -90,6 +90,10 @@ create table daily (
     hours        float         not null,  -- covered of the series covered longest
     series_hours double        not null   -- of all of them
 );
+-- The days that are not over, as `daily` would say them, up to a scan: replaced whole.
+create table today as
+select *, 0::bigint as up_to_scan from daily where false;
+alter table today drop column roll_id;
 -- Which days of a provider `daily` holds, the newest roll counts …
 create table rolled (
     provider varchar not null,

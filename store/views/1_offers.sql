@@ -43,11 +43,12 @@ where observed_at <= t and (k is null or scan_id <= k)
 -- because ordering whole rows takes seven times as long as ordering their times.
 create or replace macro firm_at(t, k) as table
 with top as (
-    select series_id, max(observed_at) as observed_at
+    select series_id, max(observed_at) as observed_at,
+        max_by(scan_id, moment(observed_at, scan_id)) as scan_id
     from entries(t, k) where state <> 'suspect' group by series_id
 )
-select e.* from (from entries(t, k) where state <> 'suspect') e join top using (series_id, observed_at)
-qualify scan_id = max(scan_id) over (partition by series_id);
+select e.* from entries(t, k) e join top using (series_id, observed_at, scan_id)
+where e.state <> 'suspect';
 
 -- What is held back at a moment: the newest row of a series, where it is not to be used yet.
 create or replace macro held_at(t, k) as table
@@ -93,16 +94,20 @@ with
 facts as (from facts_of(gpus, k)),
 firm as (from firm_at(t, k) where gpus is null or series_id in (select series_id from facts)),
 held as (from held_at(t, k) where gpus is null or series_id in (select series_id from facts)),
--- a held-back price is a row of its own only where nothing firm is known yet
+-- few are held back: joined apart, for a join of all would be built on the wrong side.
+-- A held-back price is a row of its own only where nothing firm is known yet
 row_state as (
-    select f.series_id, f.price, f.currency, f.upfront, f.available, f.state, f.reason,
-        f.observed_at as since, f.scan_id, f.origin,
-        h.price as held_price, h.reason as held_reason
-    from firm f left join held h using (series_id)
+    select series_id, price, currency, upfront, available, state, reason,
+        observed_at as since, scan_id, origin, null as held_price, null as held_reason
+    from firm where series_id not in (select series_id from held)
+    union all
+    select series_id, f.price, f.currency, f.upfront, f.available, f.state, f.reason,
+        f.observed_at, f.scan_id, f.origin, h.price, h.reason
+    from held h join firm f using (series_id)
     union all
     select series_id, price, currency, upfront, available, state, reason, observed_at, scan_id,
         origin, null, null
-    from held anti join firm using (series_id)
+    from held where series_id not in (select series_id from firm)
 ),
 looks as (from looks_at(t, k)),
 whole as (select provider, last_failed from looks where part = '*'),

@@ -149,17 +149,33 @@ create or replace macro first_open_day() as (
     )
 );
 
+-- The last day that any look covers.
+create or replace macro last_covered_day() as (
+    select max((last_seen + to_seconds(coalesce(stands_s, 7200))) at time zone 'UTC')::date
+    from looks_at('infinity'::timestamptz, null)
+);
+
+-- Whether `today` knows every scan.
+create or replace macro today_is_known() as (
+    select coalesce((select max(up_to_scan) from today), 0) = (select max(scan_id) from scan)
+);
+
+-- Like for like, day by day, the last up to now: what `v_daily` sums up.
+create or replace view v_days as
+select * from v_rolled
+union all by name
+select * exclude (up_to_scan) from today where today_is_known()
+union all by name
+-- of no provider when `today` knows it all
+select d.* from days_of(case when today_is_known() then '' end, first_open_day(),
+    least(last_covered_day(), (now() at time zone 'UTC')::date) + 1) d
+anti join rolled r on r.provider = d.provider and r.day = d.day;
+
 -- Day by day: the cheapest of each provider, GPU and option, and how far prices spread.
 create or replace view v_daily as
-with day_row as (
-    from v_rolled
-    union all by name
-    select d.* from days_of(null, first_open_day(), (now() at time zone 'UTC')::date + 1) d
-    anti join rolled r on r.provider = d.provider and r.day = d.day
-),
-unit as (
+with unit as (
     select d.*, case when d.currency = 'USD' then 1 else x.usd_per_unit::double end as rate
-    from day_row d asof left join fx x on x.currency = d.currency and d.day >= x.day
+    from v_days d asof left join fx x on x.currency = d.currency and d.day >= x.day
 )
 select day, provider, gpu, option,
     (min(open * rate))::decimal(18,6) as open_usd_gpu_hour,

@@ -9,7 +9,7 @@ import pytest
 from gputape.analysis.views import VIEWS, columns
 from gputape.store.tape import reading
 
-INNER = {"v_gpu_facts", "v_rolled"}  # other views are built on them
+INNER = {"v_gpu_facts", "v_rolled", "v_days"}  # other views are built on them
 
 
 @pytest.fixture
