@@ -28,11 +28,25 @@ def ask(con: "duckdb.DuckDBPyConnection", query: str) -> Table:
 
     try:
         _check(con, query)
+        if _is_lake(con):
+            _check_doors(con, query)
         result = con.execute(query)
         names = [column[0] for column in result.description or ()]
         return Table(result.fetchall(), names)
     except duckdb.Error as error:
         raise BadInput(str(error).strip().replace("\n", "\n  ")) from None
+
+
+def _is_lake(con: "duckdb.DuckDBPyConnection") -> bool:
+    found = con.execute("select 1 from duckdb_databases() where type = 'ducklake'")
+    return bool(found.fetchall())
+
+
+def _check_doors(con: "duckdb.DuckDBPyConnection", query: str) -> None:
+    from gputape.store.lake import door  # noqa: PLC0415  # a file needs nothing of it
+
+    if word := door(con, query):
+        raise BadInput(f"{word} is refused: it would leave the tape for its catalogue")
 
 
 def _check(con: "duckdb.DuckDBPyConnection", query: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -21,14 +21,22 @@ from gputape.scrapers.collect import Outcome, Report, Run, collect, read_alike, 
 from gputape.scrapers.http import Pace, Visit, client
 from gputape.scrapers.recording import Recording, Replay
 from gputape.scrapers.registry import ADAPTERS
+from gputape.scrapers.retention import sweep
 from gputape.scrapers.robots import Robots
 from gputape.store import tape
 from gputape.store.facts import generation
 from gputape.store.gpus import gpus
 from gputape.store.offer import Origin
+from gputape.store.places import Where, archive_of
 from gputape.store.record import Recorder
 from gputape.store.remember import looks, memory
 from gputape.store.scan import LastScan, Memory
+from gputape.store.turns import Alone
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from gputape.app.sharing import Shared
 
 PAUSE = timedelta(milliseconds=250)  # between two requests to one host
 PUBLISH_EVERY_S = 60
@@ -48,13 +56,17 @@ class Plan:
     """What one collection should do."""
 
     adapters: Sequence[Adapter]
-    db: Path
+    db: Where
     replay: Path | None = None
     record: Path | None = None
     groups: frozenset[str] = frozenset()
     secrets: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = _now
     stopped: Callable[[], bool] = lambda: False
+    keep: timedelta | None = None
+    """How long raw bytes are kept; None for ever."""
+    notes: list[str] = field(default_factory=list)
+    """What else a person should hear in the end."""
 
     @property
     def origin(self) -> Origin:
@@ -64,11 +76,13 @@ class Plan:
 
 def run(plan: Plan, report: Report) -> list[Outcome]:
     """Collect, record, publish. Raises `Busy` when somebody else writes this tape."""
-    with ExitStack() as stack, open_recorder(plan.db, plan.now()) as recorder:
+    with ExitStack() as stack, _opened(plan) as (recorder, shared):
         publish = _publisher(recorder, plan.db)
-        outcomes = _collect(plan, plan.adapters, recorder, report, stack, publish)
+        outcomes = _collect(plan, plan.adapters, recorder, report, stack, publish, shared)
         if _needs_rates(plan, recorder):
-            outcomes += _collect(plan, [ecb], recorder, report, stack, publish)
+            outcomes += _collect(plan, [ecb], recorder, report, stack, publish, shared)
+        if plan.keep:
+            sweep(recorder.con, Archive(archive_of(plan.db)), plan.now(), plan.keep)
         return outcomes
 
 
@@ -79,11 +93,13 @@ def _collect(
     report: Report,
     stack: ExitStack,
     publish: Callable[[], None],
+    shared: "Shared | None",
 ) -> list[Outcome]:
     known = memory(recorder.con)
-    return collect(
-        adapters, _run(plan, known, _visits(plan, known, stack)), recorder, report, publish
-    )
+    circumstances = _run(plan, known, _visits(plan, known, stack, shared))
+    if shared:
+        circumstances.done = shared.give
+    return collect(adapters, circumstances, recorder, report, publish)
 
 
 @dataclass(slots=True)
@@ -138,16 +154,35 @@ def _reread_part(
 
 
 @contextmanager
-def open_recorder(db: Path, now: datetime) -> Iterator[Recorder]:
+def open_recorder(db: Where, now: datetime) -> Iterator[Recorder]:
     """Open the tape for writing; what was recorded is published whatever happens."""
-    with tape.writing(db, now) as con:
-        recorder = Recorder(con)
+    with _opened(Plan(adapters=(), db=db, now=lambda: now)) as (recorder, _):
+        yield recorder
+
+
+@contextmanager
+def _opened(plan: Plan) -> Iterator["tuple[Recorder, Shared | None]"]:
+    now = plan.now()
+    with tape.writing(plan.db, now) as con, _turns(plan, con) as (turns, shared):
+        recorder = Recorder(con, turns)
         recorder.note_facts(generation(), gpu_rows(), provider_rows(), now)
         try:
-            yield recorder
+            yield recorder, shared
             recorder.settle(now)
         finally:
-            tape.publish(con, db)
+            tape.publish(con, plan.db)
+
+
+@contextmanager
+def _turns(plan: Plan, con: "duckdb.DuckDBPyConnection") -> Iterator["tuple[Alone, Shared | None]"]:
+    if isinstance(plan.db, Path):
+        yield Alone(con), None
+        return
+    from gputape.app.sharing import Shared, together  # noqa: PLC0415  # a file needs nothing of it
+
+    with together(plan.db, con, plan.notes) as (turns, claims), con.cursor() as eyes:
+        eyes.execute("use tape")
+        yield turns, Shared(claims, eyes, plan.now, plan.stopped)
 
 
 def gpu_rows() -> list[tuple[Any, ...]]:
@@ -182,7 +217,7 @@ def _run(plan: Plan, known: Memory, visit: Callable[[Adapter], Visit]) -> Run:
     )
 
 
-def _publisher(recorder: Recorder, db: Path) -> Callable[[], None]:
+def _publisher(recorder: Recorder, db: Where) -> Callable[[], None]:
     """Return what publishes the tape, at most once a minute."""
     last = time.monotonic()
 
@@ -195,24 +230,26 @@ def _publisher(recorder: Recorder, db: Path) -> Callable[[], None]:
     return publish
 
 
-def _visits(plan: Plan, known: Memory, stack: ExitStack) -> Callable[[Adapter], Visit]:
+def _visits(
+    plan: Plan, known: Memory, stack: ExitStack, shared: "Shared | None" = None
+) -> Callable[[Adapter], Visit]:
     """Return what gives each provider its way out: the network, a recording, or both."""
     live = httpx.HTTPTransport(limits=httpx.Limits(max_connections=32))
     stack.callback(live.close)
     polite = client(live)
     robots = Robots(polite.get)
     pace = Pace(timedelta() if plan.replay else PAUSE, time.monotonic, time.sleep)
-    archive = Archive(tape.Place(plan.db).archive)
+    archive = Archive(archive_of(plan.db))
     # a recording is asked in full: its answers do not depend on what we already have
     remembered = replace(known, answers={}) if plan.replay or plan.record else known
 
-    def visit(adapter: Adapter) -> Visit:
+    def visit_of(adapter: Adapter) -> Visit:
         slug = adapter.PROVIDER.slug
         way: httpx.BaseTransport = Replay(plan.replay, slug) if plan.replay else live
         if plan.record:
             way = Recording(way, plan.record, slug, plan.secrets.values())
         ask_robots = adapter.PROVIDER.source is Source.PAGE and not plan.replay
-        return Visit(
+        visit = Visit(
             client=client(way),
             archive=archive,
             memory=remembered,
@@ -225,5 +262,8 @@ def _visits(plan: Plan, known: Memory, stack: ExitStack) -> Callable[[Adapter], 
             wanted=plan.groups & frozenset(adapter.PROVIDER.groups),
             stopped=plan.stopped,
         )
+        if shared:
+            visit.claim = lambda part: shared.take(adapter.PROVIDER, part, known)
+        return visit
 
-    return visit
+    return visit_of

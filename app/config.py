@@ -3,15 +3,20 @@
     [providers.coreweave]
     enabled = true          # runs it although it is opt-in
 
+    [archive]
+    keep_days = 90          # raw bytes go after so many days, the last ones of a part never
+
 Secrets come from the environment only: `LAMBDA_API_KEY`, or `LAMBDA_API_KEY_FILE` with a path.
 """
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gputape.app.places import config_files
 from gputape.store.errors import BadInput
@@ -26,12 +31,27 @@ class ProviderConfig(BaseModel):
     """True runs an opt-in provider, False leaves one out, None keeps its default."""
 
 
+class ArchiveConfig(BaseModel):
+    """How long raw bytes are kept."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """None keeps them for ever. The last ones of every part stay in any case."""
+
+    @property
+    def keep(self) -> timedelta | None:
+        """The same as a span of time."""
+        return None if self.keep_days is None else timedelta(days=self.keep_days)
+
+
 class Config(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     providers: dict[str, ProviderConfig] = {}
+    archive: ArchiveConfig = ArchiveConfig()
 
     def enabled(self, on: bool = True) -> set[str]:  # noqa: FBT001, FBT002  # a filter's value
         """Return the providers that the file turns on (or off)."""
@@ -61,7 +81,9 @@ def _read(path: Path) -> Config:
 
 def _explain(where: tuple[int | str, ...], message: str) -> str:
     key = ".".join(map(str, where))
-    known = [*Config.model_fields, *ProviderConfig.model_fields]
+    known = [
+        name for model in (Config, ProviderConfig, ArchiveConfig) for name in model.model_fields
+    ]
     near = get_close_matches(str(where[-1]), known, 1)
     return f"{key}: {message}" + (f"; did you mean {near[0]}?" if near else "")
 

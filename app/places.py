@@ -3,20 +3,9 @@
 import os
 from pathlib import Path
 
-from platformdirs import user_config_path, user_data_path
+from gputape.store.places import data_folder, default_tape
 
-TAPE = "tape.duckdb"
-
-
-def data_folder() -> Path:
-    """Return the folder of the tape: the XDG data dir, unless `GPUTAPE_HOME` is set."""
-    home = os.environ.get("GPUTAPE_HOME")
-    return Path(home) if home else user_data_path("gputape")
-
-
-def default_tape() -> Path:
-    """Return the tape that commands use without `--db`."""
-    return data_folder() / TAPE
+__all__ = ("config_files", "data_folder", "default_tape", "demo_tape")
 
 
 def demo_tape() -> Path:
@@ -27,5 +16,8 @@ def demo_tape() -> Path:
 def config_files() -> tuple[Path, ...]:
     """Return where a configuration may be, the nearest first."""
     home = os.environ.get("GPUTAPE_HOME")
-    folder = Path(home) if home else user_config_path("gputape")
-    return Path("gputape.toml"), folder / "config.toml"
+    if home:
+        return Path("gputape.toml"), Path(home) / "config.toml"
+    from platformdirs import user_config_path  # noqa: PLC0415  # 10 ms that a set home need not pay
+
+    return Path("gputape.toml"), user_config_path("gputape") / "config.toml"

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Full, Queue
 from threading import Event
 from typing import Protocol
 
 from gputape.scrapers import normalise as judge
-from gputape.scrapers.adapter import Adapter
+from gputape.scrapers.adapter import Adapter, Provider
 from gputape.scrapers.archive import Archive
 from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.http import Part, Session, Stopped, Visit
@@ -87,6 +87,8 @@ class Read:
 
     scan: Scan
     listing: Listing | None = None
+    left: bool = False
+    """Another collector asks for it: said, and not recorded."""
 
 
 @dataclass(slots=True)
@@ -98,6 +100,8 @@ class Run:
     memory: Memory
     now: Callable[[], datetime]
     origin: Origin = Origin.LIVE
+    done: Callable[[str, str], None] = lambda _provider, _part: None
+    """Hears of each part that is recorded."""
     queue: "Queue[Read | str]" = field(default_factory=lambda: Queue(maxsize=8))
     """Scans to record; a provider's slug when it is done."""
     closed: Event = field(default_factory=Event)
@@ -125,8 +129,7 @@ def collect(
         asked = [threads.submit(_ask, adapter, run, report) for adapter in adapters]
         try:
             for item in _until_done(run.queue, len(adapters)):
-                scan = in_order(item.scan, run.memory)
-                outcomes.append(_record(writer, scan, item.listing))
+                outcomes.append(_outcome(item, run, writer))
                 report.part(outcomes[-1])
                 after_record()
         finally:
@@ -134,6 +137,15 @@ def collect(
     for thread in asked:
         thread.result()
     return outcomes
+
+
+def _outcome(item: Read, run: Run, writer: Writer) -> Outcome:
+    if item.left:
+        return Outcome(item.scan, Counts())
+    outcome = _record(writer, in_order(item.scan, run.memory), item.listing)
+    if item.scan.origin is not Origin.CORRECTION:  # which comes before its part's own scan
+        run.done(item.scan.provider, item.scan.part)
+    return outcome
 
 
 def _record(writer: Writer, scan: Scan, listing: Listing | None) -> Outcome:
@@ -251,6 +263,9 @@ class _Believed:
 
 def _read_part(adapter: Adapter, part: Part, run: Run) -> list[Read]:
     """Return what a fetched part says, after a correction of what we said before if need be."""
+    if part.skip:
+        left = replace(_scan(adapter, part, run, status=SKIPPED), quotes=part.skip.quotes)
+        return [Read(replace(left, sentence=part.skip.why, pages=()), left=True)]
     if part.error:
         return [Read(_scan(adapter, part, run, error=part.error))]
     last = run.memory.parts.get((adapter.PROVIDER.slug, part.name))
@@ -346,16 +361,14 @@ def _scan(
         parser_revision=adapter.REVISION,
         normaliser=normaliser(),
         origin=run.origin,
-        stands_s=2 * _cadence_s(adapter, part.name),
+        stands_s=int(2 * cadence(adapter.PROVIDER, part.name).total_seconds()),
         pages=tuple(part.rows),
     )
 
 
-def _cadence_s(adapter: Adapter, part: str) -> int:
-    """Return how often a part is asked, in seconds; the last word of its name may be a group."""
-    provider = adapter.PROVIDER
-    cadence = provider.groups.get(part.rpartition("/")[2], provider.cadence)
-    return int(cadence.total_seconds())
+def cadence(provider: Provider, part: str) -> timedelta:
+    """Return how often a part is asked; the last word of its name may be a group."""
+    return provider.groups.get(part.rpartition("/")[2], provider.cadence)
 
 
 def normaliser() -> str:

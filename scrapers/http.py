@@ -80,6 +80,14 @@ class Pace:
         self._closed.setdefault(host, why)
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a part is not asked now, and how many prices it had when it was."""
+
+    why: str
+    quotes: int = 0
+
+
 @dataclass(slots=True)
 class Part:
     """One part as it was fetched: its pages, or the error that ended it."""
@@ -89,6 +97,7 @@ class Part:
     pages: list[Page] = field(default_factory=list)
     rows: list[PageRow] = field(default_factory=list)
     error: SourceError | None = None
+    skip: Skip | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +113,8 @@ class Visit:
     secrets: Mapping[str, str] = field(default_factory=dict)
     wanted: frozenset[str] = frozenset()
     stopped: Callable[[], bool] = lambda: False
+    claim: Callable[[str], Skip | None] = lambda _: None
+    """Claims a part among several collectors, or says why it is left to another."""
 
 
 class Session:
@@ -120,12 +131,14 @@ class Session:
     def part(self, name: str, /, *context: Page) -> Iterator[None]:
         """Open a part; a `SourceError` inside ends this part and no other."""
         self._stop_here()
-        part = self._part = Part(name, self._visit.now())
+        part = self._part = Part(name, self._visit.now(), skip=self._visit.claim(name))
         for page in context:
             part.pages.append(page)
             part.rows.append(replace(self._rows[page.sha256 + page.url], context=True))
         try:
             yield
+        except _Left:
+            pass  # with a reason
         except SourceError as error:
             part.error = error
         except Damaged as error:
@@ -204,6 +217,8 @@ class Session:
     ) -> PageRow:
         url = str(request.url)
         self._stop_here()
+        if self._part and self._part.skip:
+            raise _Left
         if self._visit.robots and "authorization" not in request.headers:
             self._visit.robots.check(url)
         try:
@@ -265,6 +280,10 @@ class Session:
 
 class Stopped(Exception):
     """The run is ending; nothing more is asked."""
+
+
+class _Left(Exception):
+    """This part is left to another collector."""
 
 
 def _conditions(known: Answer) -> dict[str, str]:

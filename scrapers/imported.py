@@ -1,14 +1,16 @@
 """Snapshots that others kept, judged as a live page is: from quotes to what the tape records."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gputape.scrapers.archive import Archive
 from gputape.scrapers.collect import normaliser
 from gputape.scrapers.importers.snapshot import ImportSource, Snapshot
-from gputape.scrapers.normalise import normalise
-from gputape.store.offer import Origin
+from gputape.scrapers.normalise import Verdict, normalise
+from gputape.scrapers.quote import Quote
+from gputape.store.offer import Origin, SeriesKey
 from gputape.store.scan import Listing, PageRow, Scan
 
 SCHEME = "import:"
@@ -23,6 +25,8 @@ class Door:
     run_id: int
     now: datetime
     archive: Archive
+    priced: set[SeriesKey]
+    """Series that the tape knows a price of, at whatever time."""
     _kept: tuple[str, str, int] = ("", "", 0)
     """The file that was archived last: its name, hash and size. Many snapshots share one."""
     _slug: str = field(init=False)
@@ -55,8 +59,14 @@ class Door:
         """Return what a snapshot listed, judged."""
         relay = self.source.name if self.source.slug else None
         quotes = [q if q.relay else replace(q, relay=relay) for q in snapshot.quotes]
-        verdict = normalise(snapshot.provider, quotes, snapshot.observed_at, self.source.slug)
-        return Listing(offers=verdict.offers, rejects=verdict.rejects)
+        verdict = self._judged(snapshot, quotes)
+        self.priced.update(offer.key for offer in verdict.offers)
+        blank = self._judged(snapshot, snapshot.blank).rejects
+        unpriced = [reject for reject in blank if reject.key in self.priced]
+        return Listing(offers=verdict.offers, rejects=verdict.rejects + unpriced)
+
+    def _judged(self, snapshot: Snapshot, quotes: Sequence[Quote]) -> Verdict:
+        return normalise(snapshot.provider, quotes, snapshot.observed_at, self.source.slug)
 
     def _page(self, snapshot: Snapshot) -> PageRow:
         if self._kept[0] != snapshot.file:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gputape.store.errors import BadInput, Damaged, TapeError
@@ -13,11 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from gputape.store.places import Where
+
 
 class Source:
     """An open tape that lends connections, and says in our words what DuckDB says."""
 
-    def __init__(self, con: "duckdb.DuckDBPyConnection", path: Path) -> None:
+    def __init__(self, con: "duckdb.DuckDBPyConnection", path: "Where") -> None:
         self._con = con
         self.path = path
 
@@ -45,19 +46,27 @@ class Source:
             raise TapeError(
                 "the answer is larger than memory: ask for less, or in batches"
             ) from None
-        except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
-            raise Damaged(f"{self.path} can not be read ({_line(error)}): restore a copy") from None
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
-            if asked:
-                raise BadInput(str(error).strip().replace("\n", "\n  ")) from None
-            if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
-                raise Damaged(
-                    f"{self.path} lacks what this version asks for ({_line(error)}): run "
-                    "`gputape doctor` where it may be written, so that it is brought up to date"
-                ) from None
-            raise
+            raise self._sentence(error, asked=asked) from None
+
+    def _sentence(self, error: "duckdb.Error", *, asked: bool) -> Exception:
+        import duckdb  # noqa: PLC0415  # same
+
+        line = str(error).strip().splitlines()[0]
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            return Damaged(f"{self.path} can not be read ({line}): restore a copy")
+        if asked:
+            return BadInput(str(error).strip().replace("\n", "\n  "))
+        if isinstance(error, duckdb.IOException):
+            return Damaged(f"{self.path} can not be read ({line}): restore a copy")
+        if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+            return Damaged(
+                f"{self.path} lacks what this version asks for ({line}): run a command on it "
+                "where it may be written, so that it is brought up to date"
+            )
+        return error
 
 
 class Rows:
@@ -113,7 +122,3 @@ class Rows:
     def __repr__(self) -> str:
         many = f"{len(self)} " if "_kept" in self.__dict__ else ""
         return f"<{many}rows of {', '.join(self.columns)}>"
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

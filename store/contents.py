@@ -19,9 +19,7 @@ def tables(con: "duckdb.DuckDBPyConnection") -> list[str]:
     return [f'"{schema}"."{name}"' for schema, name in con.execute(TABLES).fetchall()]
 
 
-def contents(
-    con: "duckdb.DuckDBPyConnection", kept: Mapping[str, str] | None = None
-) -> Contents:
+def contents(con: "duckdb.DuckDBPyConnection", kept: Mapping[str, str] | None = None) -> Contents:
     """Return what every table holds; of those in `kept`, only the rows that its words say."""
     words = {f'"main"."{name}"': f"where {condition}" for name, condition in (kept or {}).items()}
     return {name: summed(con, f"{name} t {words.get(name, '')}") for name in tables(con)}

@@ -15,6 +15,7 @@ STATE = f"""
 select s.provider, {", ".join(f"s.{c}" for c in KEY)}, s.series_id, f.part,
     hash({", ".join(f"f.{c}" for c in FACTS)}) as fact_hash,
     p.state, p.price, p.currency, p.upfront, p.available, coalesce(p.scan_id, h.scan_id) as scan_id,
+    p.origin,
     h.series_id is not null as held, h.price as held_price, h.currency as held_currency,
     h.origin as held_origin, h.observed_at as held_at, h.reason as held_reason
 from (from series where $provider is null or provider = $provider) s

@@ -9,8 +9,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from gputape.store.catalogue import CONNECT_S, DATA_PATH, INSTALL, Lake, claim, is_lake, parse
-from gputape.store.errors import BadInput, Busy, NoLake, NoTape, TooNew
+from gputape.store.catalogue import CONNECT_S, DATA_PATH, INSTALL, Lake, claim, parse
+from gputape.store.errors import BadInput, Busy, Damaged, NoLake, NoTape, TooNew
 from gputape.store.literal import literal
+from gputape.store.migrate import has_our_views, migrate, own_views, schema, to_do
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = (
-    "Conflicts", "Lake", "Tidied", "claim", "connect", "data_path", "door", "is_lake", "parse",
-    "retrying", "seal", "tidy",
+    "Conflicts", "Lake", "Tidied", "claim", "connect", "data_path", "door", "lend", "parse",
+    "reading", "retrying", "seal", "tidy", "untidy", "writing",
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ SETTINGS = """
 set timezone = 'UTC'; set enable_progress_bar = false; set ducklake_max_retry_count = 100;
 set ducklake_retry_wait_ms = 50; set ducklake_retry_backoff = 1.05
 """
+SCHEMA_S = 60.0  # how long another one's migration is waited for
 ATTEMPTS = 20  # ours, of a whole transaction
 CONFLICT = re.compile(
     r"conflict|another transaction|duplicate key|serializ|deadlock", re.IGNORECASE
@@ -88,13 +90,7 @@ def connect(lake: Lake, *, read_only: bool) -> "duckdb.DuckDBPyConnection":
 
 
 def _open(con: "duckdb.DuckDBPyConnection", lake: Lake, *, read_only: bool) -> None:
-    _load(con, "postgres_scanner")
-    _load(con, "ducklake")
-    con.execute(SETTINGS)
-    if lake.data_path is None or lake.data_path.startswith("s3://"):
-        _load(con, "httpfs")
-    if lake.data_path:
-        _give_keys(con, lake.data_path)
+    _prepare(con, lake)
     if not _attached(con, lake, read_only=read_only):
         if read_only:
             raise NoTape(f"there is no lake at {lake} yet: run `gputape collect` with it")
@@ -102,6 +98,63 @@ def _open(con: "duckdb.DuckDBPyConnection", lake: Lake, *, read_only: bool) -> N
     con.execute("use tape")
     if not lake.data_path:
         _give_keys(con, data_path(con))
+
+
+@contextmanager
+def writing(lake: Lake, now: datetime) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open the lake as one of its writers, migrated to this version's schema."""
+    with connect(lake, read_only=False) as con:
+        if to_do(con, lake) or not has_our_views(con):
+            with claim(lake, "schema", patience_s=SCHEMA_S) as ours:
+                if not ours:
+                    raise Busy(f"another process is migrating {lake}: try again")
+                migrate(con, now, lake)
+        yield con
+
+
+def reading(lake: Lake, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
+    """Open the lake read-only; `sealed` shuts everything else to SQL. Raises as `connect`."""
+    con = connect(lake, read_only=True)
+    try:
+        _check_schema(con, lake)
+        own_views(con)
+        if sealed:
+            seal(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _check_schema(con: "duckdb.DuckDBPyConnection", lake: Lake) -> None:
+    lacking = to_do(con, lake)
+    if len(lacking) == len(schema()):
+        raise NoTape(f"there is no tape at {lake} yet: run `gputape collect` with it")
+    if lacking:
+        raise Damaged(
+            f"{lake} lacks schema {max(lacking)}: run `gputape collect` of this version with it"
+        )
+
+
+def lend(con: "duckdb.DuckDBPyConnection", lake: Lake, name: str) -> None:
+    """Attach a lake read-only under a name, to a connection that has another tape open."""
+    import duckdb  # noqa: PLC0415  # same
+
+    try:
+        _prepare(con, lake)
+        _attach(con, lake, "read_only", name=name)
+    except duckdb.Error as error:
+        raise _refusal(lake, error) from None
+
+
+def _prepare(con: "duckdb.DuckDBPyConnection", lake: Lake) -> None:
+    _load(con, "postgres_scanner")
+    _load(con, "ducklake")
+    con.execute(SETTINGS)
+    if lake.data_path is None or lake.data_path.startswith("s3://"):
+        _load(con, "httpfs")
+    if lake.data_path:
+        _give_keys(con, lake.data_path)
 
 
 def _load(con: "duckdb.DuckDBPyConnection", name: str) -> None:
@@ -154,7 +207,9 @@ def _attached(con: "duckdb.DuckDBPyConnection", lake: Lake, *, read_only: bool) 
     return True
 
 
-def _attach(con: "duckdb.DuckDBPyConnection", lake: Lake, *options: str) -> None:
+def _attach(
+    con: "duckdb.DuckDBPyConnection", lake: Lake, *options: str, name: str = "tape"
+) -> None:
     words = [*options]
     if lake.data_path:
         words.append(f"data_path {literal(lake.data_path)}")
@@ -164,7 +219,7 @@ def _attach(con: "duckdb.DuckDBPyConnection", lake: Lake, *options: str) -> None
         con.execute(f"create or replace secret tape_door (type postgres, password {password})")
         words.append("meta_secret tape_door")
     patience = "" if "connect_timeout" in lake.dsn else f" connect_timeout={CONNECT_S}"
-    con.execute(f"attach {literal(str(lake) + patience)} as tape ({', '.join(words)})")
+    con.execute(f"attach {literal(str(lake) + patience)} as {name} ({', '.join(words)})")
 
 
 def _make(con: "duckdb.DuckDBPyConnection", lake: Lake) -> None:
@@ -259,6 +314,12 @@ def _undo(con: "duckdb.DuckDBPyConnection") -> None:
 
     with suppress(duckdb.Error):
         con.rollback()
+
+
+def untidy(con: "duckdb.DuckDBPyConnection", since: datetime) -> bool:
+    """Whether the lake remembers what it was before a moment: `tidy` would have it forget."""
+    query = "select min(snapshot_time) < $since from ducklake_snapshots('tape')"
+    return bool(con.execute(query, {"since": since}).fetchall()[0][0])
 
 
 def tidy(con: "duckdb.DuckDBPyConnection", older_than: datetime) -> Tidied:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 # what stood at the next look before this was recorded, where it does not stand there any more
 REJOIN = """
 insert into price_log by name
-with touched as (select distinct series_id from price_log where scan_id >= $first),
+with touched as (
+    select distinct series_id from price_log where scan_id >= $first
+        and series_id in (select series_id from series_fact f join series s using (series_id)
+            where s.provider = $provider and f.part = $part)
+),
 entry as (
     select * from price_log where observed_at <= $next and series_id in (from touched)
 ),
@@ -41,7 +45,7 @@ select s.series_id, $next as observed_at, $scan_id as scan_id,
     $origin as origin, s.r.scan_id as replaces, true as restated
 from stands s left join before b using (series_id)
 where s.r.scan_id >= $first
-    and case when b.series_id is null then $complete and s.r.state <> 'gone' else true end
+    and (b.series_id is not null or s.r.state <> 'gone')
     and (s.r.state, s.r.price, s.r.currency, s.r.upfront, s.r.available) is distinct from
         (b.r.state, b.r.price, b.r.currency, b.r.upfront, b.r.available)
 """
@@ -77,15 +81,18 @@ class Past:
         self._provider = ""
 
     def rejoin(self, scan: Scan, first: int, scan_id: int) -> None:
-        """Set right, at the part's next look, what scans since `first` changed before it."""
-        rows = self._con.execute(
-            "select observed_at, bool_or(coalesce(complete, true)) from scan "
-            "where provider = $provider and part = $part and status in ('ok', 'unchanged') "
-            "and observed_at > $at and scan_id < $first group by all order by all limit 1",
+        """Set right, at the part's next complete look, what scans since `first` changed before it.
+
+        A look that was not complete says nothing of what it did not list.
+        """
+        found = self._con.execute(
+            "select min(observed_at) from scan where provider = $provider and part = $part "
+            "and status in ('ok', 'unchanged') and coalesce(complete, true) "
+            "and observed_at > $at and scan_id < $first",
             {"provider": scan.provider, "part": scan.part, "at": scan.observed_at, "first": first},
-        ).fetchall()
-        for found, complete in rows:
+        ).fetchall()[0][0]
+        if found:
             self._con.execute(REJOIN, {
                 "first": first, "next": found, "scan_id": scan_id, "origin": scan.origin,
-                "complete": complete,
+                "provider": scan.provider, "part": scan.part,
             })  # fmt: skip

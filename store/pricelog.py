@@ -44,15 +44,38 @@ class PriceLog:
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
         self._state = NOW
-        self._numbers: dict[str, int] = dict(
-            con.execute("select provider, number from numbered").fetchall()
-        )
+        self.understood_anew = False
+        """Whether the last scan changed what a known series is understood to be."""
+        self._numbers = self._read_numbers()
         self._counters: dict[str, int] = {
             provider: last // NUMBERS
             for provider, last in con.execute(
                 "select provider, max(series_id) from series group by provider"
             ).fetchall()
         }
+
+    def know_again(self, provider: str) -> None:
+        """Know how many series others gave a provider."""
+        last = self._con.execute(
+            "select max(series_id) from series where provider = ?", [provider]
+        ).fetchall()[0][0]
+        self._counters[provider] = (last or 0) // NUMBERS
+
+    def knows(self, provider: str) -> bool:
+        """Whether a provider has its share of ids."""
+        return provider in self._numbers
+
+    def number_of(self, provider: str | None) -> int:
+        """Return in what a provider's ids end; 0 is nobody's."""
+        return self._numbers.get(provider or "", 0)
+
+    def know_numbers(self, provider: str) -> None:
+        """Know which numbers others gave, and give this provider its own."""
+        self._numbers = self._read_numbers()
+        self._number(provider)
+
+    def _read_numbers(self) -> dict[str, int]:
+        return dict(self._con.execute("select provider, number from numbered").fetchall())
 
     def add(
         self, scan: Scan, scan_id: int, incoming: pa.Table, listing: Listing, *, past: bool
@@ -67,15 +90,23 @@ class PriceLog:
         con.register("unjudged", unjudged_table(listing.rejects))
         try:
             self._run(SEEN, {
-                "provider": scan.provider, "observed_at": scan.observed_at, "origin": scan.origin
+                "provider": scan.provider, "observed_at": scan.observed_at, "origin": scan.origin,
+                "sparse": self._is_sparse(scan),
             })  # fmt: skip
-            self._take_news(scan, incoming)
-            self._add_news(scan, scan_id, past=past)
-            moved = self._verdicts(incoming.num_rows)
+            # most looks bring nothing, and planning ten statements for it takes 50 ms
+            news = self._one("select count(*) from seen") > 0
+            self.understood_anew = news and self._one(
+                "select count(*) from seen where understood_anew and series_id is not null"
+            ) > 0
+            if news:
+                self._take_news(scan, incoming)
+                self._add_news(scan, scan_id, past=past)
+            moved = self._verdicts(incoming.num_rows, news=news)
             lost = {"gone": 0, "held": 0}
             if scan.complete:
                 lost = self._add_missing(scan, scan_id, incoming.num_rows)
-            self._move_state(scan, scan_id)
+            if news:
+                self._move_state(scan, scan_id)
         finally:
             for name in ("incoming", "unjudged", "listed_news"):
                 con.unregister(name)
@@ -114,7 +145,19 @@ class PriceLog:
         if scan.origin is not Origin.CORRECTION:
             self._run(DEAR, {"provider": scan.provider})
             self._hold_unit()
-            self._hold_many(scan)
+            if not self._is_sparse(scan):
+                self._hold_many(scan)
+
+    def _is_sparse(self, scan: Scan) -> bool:
+        """Whether an imported part's look before was so long ago that its prices do not stand."""
+        if scan.origin is not Origin.IMPORT:
+            return False
+        last = self._con.execute(
+            "select max(observed_at) from scan where provider = ? and part = ? "
+            "and status in ('ok', 'unchanged') and observed_at < ?",
+            [scan.provider, scan.part, scan.observed_at],
+        ).fetchall()[0][0]
+        return bool(last) and (scan.observed_at - last).total_seconds() > (scan.stands_s or 0)
 
     def _number(self, provider: str) -> int:
         """Return a provider's share of series ids, giving it the next when it has none."""
@@ -150,7 +193,8 @@ class PriceLog:
         )
         if past:
             self._run(
-                "insert into series_earlier select n.series_id, $observed_at from news n "
+                "insert into series_earlier "
+                f"select n.series_id, $observed_at, {scan_id} from news n "
                 "join series s using (series_id) where s.first_seen > $observed_at",
                 now,
             )
@@ -175,12 +219,13 @@ class PriceLog:
             now | {"origin": scan.origin},
         )
 
-    def _verdicts(self, listed: int) -> dict[str, int]:
-        found: dict[str, int] = dict(
-            self._con.execute(
+    def _verdicts(self, listed: int, *, news: bool) -> dict[str, int]:
+        found: dict[str, int] = {}
+        if news:
+            rows = self._con.execute(
                 "select verdict, count(*) from news where verdict <> 'same' group by verdict"
             ).fetchall()
-        )
+            found = dict(rows)
         found["same"] = listed - sum(found.values())
         words = ("new", "same", "settled", "confirmed", "noted", "doubtful", "jumped", "changed")
         return {word: found.get(word, 0) for word in words}
@@ -221,6 +266,7 @@ class PriceLog:
             "held_currency = case when l.state = 'suspect' then coalesce(l.currency, 'USD') end, "
             "state = case when l.state = 'suspect' then s.state else l.state end, "
             "price = case when l.state = 'suspect' then s.price end, "
+            "origin = case when l.state = 'suspect' then s.origin else $origin end, "
             "held_origin = case when l.state = 'suspect' then $origin end, held_reason = null, "
             "held_at = case when l.state = 'suspect' then $observed_at end, "
             f"scan_id = case when l.state = 'suspect' then s.scan_id else {scan_id} end "
@@ -242,14 +288,15 @@ class PriceLog:
             f"series_id, part, fact_hash, {scan_id} as scan_id, "
             f"case when {FIRM} then 'firm' end as state, "
             f"case when {FIRM} then price end as price, currency, upfront, available, "
-            f"{HELD} as held, case when {HELD} then price end as held_price, "
+            f"case when {FIRM} then $origin end as origin, {HELD} as held, "
+            f"case when {HELD} then price end as held_price, "
             f"case when {HELD} then currency end as held_currency, "
             f"case when {HELD} then $origin end as held_origin, "
             f"case when {HELD} then suspect end as held_reason, "
             f"case when {HELD} then $observed_at end as held_at from news where unknown",
             now | {"provider": scan.provider},
         )
-        kept = ("state", "price", "currency", "upfront", "available", "scan_id")
+        kept = ("state", "price", "currency", "upfront", "available", "scan_id", "origin")
         held = {"price": "m.price", "currency": "m.currency", "origin": "$origin",
                 "at": "$observed_at", "reason": "m.suspect"}  # fmt: skip
         self._run(
@@ -262,7 +309,9 @@ class PriceLog:
                 for c, value in held.items()
             )
             + " from (select * exclude (held_origin, replaced), 'firm' as state, "
-            f"{scan_id} as scan_id from news) m where m.series_id = s.series_id and not m.unknown",
+            "case when verdict = 'confirmed' and held_origin = 'correction' then held_origin "
+            f"else $origin end as origin, {scan_id} as scan_id from news) m "
+            "where m.series_id = s.series_id and not m.unknown",
             now,
         )
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gputape.store.literal import literal
 from gputape.store.scan import Answer, LastScan, Memory, PageRow
 
 if TYPE_CHECKING:
@@ -11,14 +12,14 @@ if TYPE_CHECKING:
 PARTS = """
 with last as (
     select provider, part, max_by(scan_id, moment(observed_at, scan_id)) as scan_id
-    from scan where status in ('ok', 'unchanged') group by all
+    from scan where status in ('ok', 'unchanged') and {whose} group by all
 ),
 -- an unchanged scan read nothing: revisions and counts are those of the scan it confirms
 read as (
     select provider, part, max_by(
         {'revision': parser_revision, 'normaliser': normaliser, 'next': next_effective_at,
          'quotes': quotes}, moment(observed_at, scan_id)) as r
-    from scan where status = 'ok' group by all
+    from scan where status = 'ok' and {whose} group by all
 ),
 pages as (
     select scan_id, list({'method': method, 'url': url, 'status': status,
@@ -90,13 +91,24 @@ def looks(
     ]
 
 
-def memory(con: "duckdb.DuckDBPyConnection") -> Memory:
-    """Return the last good scan of every part and the last whole answer of every address."""
-    parts = {
-        (provider, part): LastScan(at, tuple(PageRow(**page) for page in pages), *rest)
-        for provider, part, at, pages, *rest in con.execute(PARTS).fetchall()
-    }
+def memory(con: "duckdb.DuckDBPyConnection", provider: str | None = None) -> Memory:
+    """Return the last good scan of every part and the last whole answer of every address.
+
+    Only the parts of a provider, when one is named.
+    """
+    parts = _parts(con, f"provider = {literal(provider)}" if provider else "true")
+    if provider:
+        return Memory(parts)
     answers = {
         (method, url): Answer(*rest) for method, url, *rest in con.execute(ANSWERS).fetchall()
     }
     return Memory(parts, answers)
+
+
+def _parts(con: "duckdb.DuckDBPyConnection", whose: str) -> dict[tuple[str, str], LastScan]:
+    return {
+        (provider, part): LastScan(at, tuple(PageRow(**page) for page in pages), *rest)
+        for provider, part, at, pages, *rest in con.execute(
+            PARTS.replace("{whose}", whose)
+        ).fetchall()
+    }

@@ -5,9 +5,11 @@ rolled when it is over, and again when something is recorded into it later. A fr
 when so much was written since the last that questions would notice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
+
+from gputape.store.literal import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,7 +35,7 @@ again as (
     select distinct day from (
         select unnest(generate_series(first_day, last_day, interval 1 day))::date as day, scan_id
         from touched where provider = $provider
-    ) t join newest n using (day) where t.scan_id > n.roll_id
+    ) t left join newest n using (day) where t.scan_id > coalesce(n.roll_id, 0)
 ),
 wanted as (
     select unnest(generate_series($since::date, $until::date - 1, interval 1 day))::date as day
@@ -44,24 +46,36 @@ from wanted w left join ({COVERED}) c using (day) order by w.day
 """
 
 
+UNTIL = "select provider, max(day) + 1 from rolled {where} group by provider"
+TOUCHED = """
+select distinct t.provider from (from touched {where}) t
+where t.scan_id > coalesce(
+    (select max(roll_id) from rolled r where r.provider = t.provider), 0)
+"""
+
+
 class Roller:
     """Knows up to which day each provider is rolled, and how much was written since a frame."""
 
     def __init__(self, con: "duckdb.DuckDBPyConnection") -> None:
         self._con = con
-        self._until: dict[str, date] = {
-            provider: day + timedelta(days=1)
-            for provider, day in con.execute(
-                "select provider, max(day) from rolled group by provider"
-            ).fetchall()
-        }
+        self._until: dict[str, date] = dict(con.execute(UNTIL.format(where="")).fetchall())
         self._touched = {
-            provider
-            for (provider,) in con.execute(
-                "select distinct t.provider from touched t where t.scan_id > coalesce("
-                "(select max(roll_id) from rolled r where r.provider = t.provider), 0)"
-            ).fetchall()
+            provider for (provider,) in con.execute(TOUCHED.format(where="")).fetchall()
         }
+        self.recount()
+
+    def know_again(self, provider: str) -> None:
+        """Know what others rolled of a provider, and wrote into its rolled days."""
+        where = f"where provider = {literal(provider)}"
+        self._until.pop(provider, None)
+        self._until |= dict(self._con.execute(UNTIL.format(where=where)).fetchall())
+        self._touched.discard(provider)
+        found = self._con.execute(TOUCHED.format(where=where)).fetchall()
+        self._touched |= {provider for (provider,) in found}
+
+    def recount(self) -> None:
+        """Know which frame is the newest, and how much was written since."""
         self.framed_at = self._framed_at()
         self._rows = self._one(
             "select count(*) from price_log "
@@ -77,6 +91,19 @@ class Roller:
         if days[0] < self._until.get(provider, date.min):
             self._con.execute("insert into touched values (?, ?, ?, ?)", [provider, *days, scan_id])
             self._touched.add(provider)
+
+    def touch_series(self, provider: str, scan_id: int) -> None:
+        """Note the whole past of series that a scan understood to be another GPU."""
+        rows = self._con.execute(
+            "select min(s.first_seen), max(now()) from series_fact n "
+            "join series_fact o using (series_id) join series s using (series_id) "
+            "where n.scan_id = $id and o.scan_id < $id "
+            "and (n.gpu, n.gpu_count) is distinct from (o.gpu, o.gpu_count)",
+            {"id": scan_id},
+        ).fetchall()
+        for first, last in rows:
+            if first:
+                self.touch(provider, first, last, scan_id)
 
     def due(self, provider: str, observed_at: datetime) -> bool:
         """Whether a look begins a day, so that days before it are over."""
@@ -108,7 +135,7 @@ class Roller:
             return
         con.execute(
             "create or replace temp table so_far as select d.*, "
-            "(select max(scan_id) from scan) as up_to_scan from days_of(null, first_open_day(), "
+            "newest_id() as up_to_id from days_of(null, first_open_day(), "
             "least(last_covered_day(), (now() at time zone 'UTC')::date) + 1) d "
             "anti join rolled r on r.provider = d.provider and r.day = d.day"
         )
@@ -161,8 +188,8 @@ class Roller:
             "where observed_at > frame_moment('infinity'::timestamptz)"
         )
 
-    def take_frames(self, frame_id: int) -> int:
-        """Take frames wherever enough was written since the one before; return the next id."""
+    def take_frames(self, next_id: Callable[[], int]) -> None:
+        """Take frames wherever enough was written since the one before."""
         newest = self._con.execute("select max(observed_at) from scan").fetchall()[0][0]
         days = self._con.execute(
             "select (observed_at at time zone 'UTC')::date as day, count(*) from price_log "
@@ -173,10 +200,9 @@ class Roller:
             rows += count
             at = min(datetime.combine(day, time(), UTC) + timedelta(days=1), newest - FRAME_LAG)
             if rows >= self._enough and (self.framed_at is None or at > self.framed_at):
-                self._take(frame_id, at)
-                frame_id, rows = frame_id + 1, 0
+                self._take(next_id(), at)
+                rows = 0
         self._rows = rows
-        return frame_id
 
     def _take(self, frame_id: int, at: datetime) -> None:
         columns = (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from gputape.store.literal import literal
 from gputape.store.rows import append
 from gputape.store.scan import Listing, Reject, Scan
 
@@ -22,6 +23,14 @@ class SideLog:
         self._con = con
         self._rejects = self._present_rejects()
         self._risks = self._known_risks()
+
+    def know_again(self, provider: str) -> None:
+        """Know what others recorded of a provider."""
+        words = f"where provider = {literal(provider)}"
+        others = {key: said for key, said in self._rejects.items() if key[0] != provider}
+        self._rejects = others | self._present_rejects(words)
+        risks = {key: said for key, said in self._risks.items() if key[0] != provider}
+        self._risks = risks | self._known_risks(words)
 
     def add(self, scan: Scan, scan_id: int, listing: Listing, *, past: bool = False) -> None:
         """Add what a complete scan said anew; of one of the past, only what it rejected."""
@@ -82,22 +91,26 @@ class SideLog:
             if (rate.day, rate.currency) not in known
         ])  # fmt: skip
 
-    def _present_rejects(self) -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
+    def _present_rejects(
+        self, where: str = ""
+    ) -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
         found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
         for key, provider, part, sku, reason in self._con.execute(
             "select reject_key, any_value(provider), any_value(part), any_value(sku), "
-            "max_by(reason, scan_id) from reject group by reject_key "
+            f"max_by(reason, scan_id) from reject {where} group by reject_key "
             "having max_by(present, scan_id)"
         ).fetchall():
             found.setdefault((provider, part), {})[key] = (sku, reason)
         return found
 
-    def _known_risks(self) -> dict[tuple[str, str, str], tuple[int, int, int | None]]:
+    def _known_risks(
+        self, where: str = ""
+    ) -> dict[tuple[str, str, str], tuple[int, int, int | None]]:
         return {
             (provider, sku, region): (low, high, saving)
             for provider, sku, region, low, high, saving in self._con.execute(
                 "select provider, sku, region, low_percent, high_percent, saving_percent "
-                "from v_interruptions"
+                f"from v_interruptions {where}"
             ).fetchall()
         }
 

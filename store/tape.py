@@ -1,4 +1,4 @@
-"""The DuckDB file: where it lives, who may write it, how its schema grows.
+"""The DuckDB file: where it lives, and who may write it.
 
 One process writes a private file and publishes read-only copies of it; everyone else reads
 the newest copy. So readers never block and are never blocked:
@@ -12,6 +12,8 @@ DuckDB's own lock is a POSIX lock: a process that opens and closes its database 
 time loses it silently. Hence the side lock, and copies made by a child process. A copy grows
 under the name `*.PID.part`, is opened as a check, and takes its place by one rename; the
 published one bears the modification time of what it copies, so unequal times mean unpublished.
+
+A lake (`lake.py`) is read and written in place: no lock, no copy, nothing to publish.
 """
 
 import fcntl
@@ -24,18 +26,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from zlib import crc32
 
-from gputape.store.errors import Busy, Damaged, NoTape, TapeError, TooNew
+from gputape.store.errors import BadInput, Busy, Damaged, NoTape, TapeError, TooNew
 from gputape.store.literal import literal
+from gputape.store.migrate import HERE, has_our_views, migrate
+from gputape.store.places import Where
 
 if TYPE_CHECKING:
     import duckdb
 
-HERE = Path(__file__).parent  # importlib.resources costs 8 ms of a cold start
+__all__ = (
+    "CONFIG", "HERE", "LOCK_PATIENCE_S", "Place", "connect", "migrate", "publish", "reading",
+    "writing",
+)  # fmt: skip
+
 CONFIG = {
     "storage_compatibility_version": "v1.5.0",  # 2.0 writes what 1.5.5 reads; refuses a stale WAL
     "autoinstall_known_extensions": "false",
@@ -56,7 +62,15 @@ class Place:
     published: Path
 
     def __post_init__(self) -> None:
-        """Follow a symbolic link: a rename onto its name would replace the link."""
+        """Follow a symbolic link: a rename onto its name would replace the link.
+
+        Raises `BadInput` for a lake, which has no files of its own to copy or to move.
+        """
+        if not isinstance(self.published, Path):
+            raise BadInput(
+                f"{self.published} is a lake, and this is done to a file: "
+                "`gputape copy` makes one of it"
+            )
         if self.published.is_symlink():
             object.__setattr__(self, "published", self.published.resolve())
 
@@ -106,12 +120,19 @@ def _locked(file: IO[str], patience_s: float) -> bool:
 
 @contextmanager
 def writing(
-    path: Path, now: datetime, *, patience_s: float = LOCK_PATIENCE_S
+    path: Where, now: datetime, *, patience_s: float = LOCK_PATIENCE_S
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open the writer's file, migrated to this version's schema, as its only writer.
 
     Raises `Busy` (after `patience_s` seconds), `TooNew`, `Damaged`. The caller publishes.
+    A lake is opened as one of its writers.
     """
+    if not isinstance(path, Path):
+        from gputape.store import lake  # noqa: PLC0415  # nothing of a lake's for a file
+
+        with lake.writing(path, now) as con:
+            yield con
+        return
     place = Place(path)
     with _sole_writer(place, patience_s):
         _tidy(place)
@@ -173,56 +194,10 @@ def _refusal(path: Path, line: str) -> TapeError:
     )
 
 
-def migrate(con: "duckdb.DuckDBPyConnection", now: datetime, path: Path) -> None:
-    """Bring the schema to this version: each numbered file once, and the views made anew."""
-    con.execute(
-        "create table if not exists migration "
-        "(number integer not null, name varchar not null, applied_at timestamptz not null)"
-    )
-    done = {row[0] for row in con.execute("select number from migration").fetchall()}
-    known = {
-        int(file.name[:3]): file
-        for file in (HERE / "schema").iterdir()
-        if file.name.endswith(".sql")
-    }
-    if ahead := done - set(known):
-        raise TooNew(
-            f"{path} has schema {max(ahead)}, this program knows {max(known)}: upgrade gputape"
-        )
-    for number in sorted(set(known) - done):
-        con.begin()
-        con.execute(known[number].read_text())
-        con.execute("insert into migration values (?, ?, ?)", [number, known[number].name, now])
-        con.commit()
-    _views(con)
-    con.execute("checkpoint")
-
-
-def _views(con: "duckdb.DuckDBPyConnection") -> None:
-    if _has_our_views(con):
-        return
-    con.begin()
-    con.execute(_view_text())
-    con.execute(f"comment on view v_offers is '{_view_mark()}'")
-    con.commit()
-
-
-def _has_our_views(con: "duckdb.DuckDBPyConnection") -> bool:
-    found = con.execute("select comment from duckdb_views() where view_name = 'v_offers'")
-    return found.fetchall() == [(_view_mark(),)]
-
-
-@cache
-def _view_text() -> str:
-    return "".join(file.read_text("utf-8") for file in sorted((HERE / "views").glob("*.sql")))
-
-
-def _view_mark() -> str:
-    return f"gputape {crc32(_view_text().encode()):08x}"
-
-
-def publish(con: "duckdb.DuckDBPyConnection", path: Path) -> None:
+def publish(con: "duckdb.DuckDBPyConnection", path: Where) -> None:
     """Put a consistent read-only copy of the writer's file where readers look."""
+    if not isinstance(path, Path):
+        return
     place = Place(path)
     con.execute("checkpoint")
     # somebody who opened the old copy read-write may have left a log that is not ours
@@ -276,20 +251,24 @@ def _copy(source: Path, target: Path) -> None:
         raise Damaged(f"can not copy {source}: {why[0]}")
 
 
-def reading(path: Path, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
+def reading(path: Where, *, sealed: bool = False) -> "duckdb.DuckDBPyConnection":
     """Open the published copy read-only.
 
     `sealed` also shuts the file system and the network to SQL, for good.
     A writer that was killed leaves commits unpublished, and an older program leaves older
     views: when nobody writes, both are made good first. Raises `NoTape`, `Damaged`, `TooNew`.
     """
+    if not isinstance(path, Path):
+        from gputape.store import lake  # noqa: PLC0415  # nothing of a lake's for a file
+
+        return lake.reading(path, sealed=sealed)
     place = Place(path)
     if _unpublished(place):
         _publish_anew(place)
     if not place.published.exists():
         raise NoTape(f"there is no tape at {path}: run `gputape collect`, or `gputape demo`")
     con = connect(place.published, read_only=True)
-    if not _has_our_views(con):
+    if not has_our_views(con):
         con.close()
         _publish_anew(place)
         con = connect(place.published, read_only=True)

@@ -4,6 +4,8 @@ A price is held back (`suspect`) when it moved more than `JUMP` at once, when a 
 of a part moved together, when a spot price is far above on demand, or when `normalise`
 doubted it. The same price in a later fetch makes it firm. A series that is missing is `gone`
 only after a complete scan, and when most of a part is missing at once, only after a second.
+A history whose looks are far apart (`$sparse`) has no "at once": the price before it does
+not stand any more.
 """
 
 from gputape.store.rows import FACTS, KEY
@@ -46,7 +48,10 @@ select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6) and s.currency = i.currency
             and s.upfront is not distinct from i.upfront
             and s.available is not distinct from i.available
-            then case when s.held then 'settled' else 'same' end
+            then case when s.held then 'settled'
+                -- the first look of its own that says what a correction said before it
+                when s.origin = 'correction' and $origin <> 'correction' then 'noted'
+                else 'same' end
         when s.held_reason like 'unit change%' and s.held_currency = i.currency
             and abs(i.price / s.held_price - 1) <= {JUMP} then 'same'
         when s.held and round(s.held_price, 6) = round(i.price, 6)
@@ -54,12 +59,13 @@ select i.n, s.series_id, s.fact_hash is distinct from i.fact_hash as understood_
             and ($origin = 'correction' or s.held_at >= $observed_at) then 'same'
         when $origin = 'correction'
             then case when i.suspect is null then 'changed' else 'doubtful' end
+        when s.held and i.suspect is null and $sparse then 'changed'
         when s.held and s.held_currency = i.currency and s.held_at < $observed_at
             and abs(i.price / s.held_price - 1) <= {AGREE} then 'confirmed'
         when s.state = 'firm' and round(s.price, 6) = round(i.price, 6)
             and s.currency = i.currency then 'noted'
         when i.suspect is not null or s.state = 'firm' and s.currency <> i.currency then 'doubtful'
-        when s.state = 'firm' and move > {JUMP} then 'jumped'
+        when s.state = 'firm' and move > {JUMP} and not $sparse then 'jumped'
         else 'changed'
     end as verdict
 from (select *, {FACT_HASH} as fact_hash from incoming) i
@@ -96,7 +102,7 @@ where series_id = dear
 """
 
 # A source that begins to print per GPU what it printed per instance, or the reverse.
-BY_GPU_COUNT = f"""verdict in ('changed', 'jumped') and gpu_count > 1 and (
+BY_GPU_COUNT = f"""verdict in ('changed', 'jumped', 'doubtful') and gpu_count > 1 and (
     abs(price::double * gpu_count::double / old_price::double - 1) < {UNIT_EXACT}
     or abs(price::double / (old_price::double * gpu_count::double) - 1) < {UNIT_EXACT})
 """

@@ -73,7 +73,7 @@ def test_nothing_that_we_raise_past_the_house_is_outside_the_tree() -> None:
     Those there are, are signals inside a collection: a rejected quote, a figure that is none,
     a stop, a request that a recording lacks.
     """
-    signals = {"Rejected", "Unreadable", "Stopped", "NotInRecording"}
+    signals = {"Rejected", "Unreadable", "Stopped", "NotInRecording", "_Left"}
     ours = {
         name
         for folder in FOLDERS

@@ -141,7 +141,11 @@ def test_what_is_installed_is_this_checkout() -> None:
 def test_every_library_that_is_imported_is_declared(files: list[Path]) -> None:
     """Each third-party import of the four folders is a dependency or an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    words = [*project["dependencies"], *project["optional-dependencies"]["aws"]]
+    words = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["aws"],
+        *project["optional-dependencies"]["lake"],
+    ]
     declared = {re.split(r"[^\w.-]", word)[0].casefold() for word in words}
     names = {"bs4": "beautifulsoup4"}
     imported = {

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gputape.app.cli.output import db_option
-from gputape.app.cli.words import Moment
+from gputape.app.cli.words import Moment, Start
+from gputape.store.places import Where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ ERROR, PARTIAL, INTERRUPTED = 1, 3, 130
 @click.option("--progress/--no-progress", default=None, help="Default: on a terminal.")
 @db_option
 def collect(
-    db: Path, providers: tuple[str, ...], reserved: bool, replay: Path | None,  # noqa: FBT001
+    db: Where, providers: tuple[str, ...], reserved: bool, replay: Path | None,  # noqa: FBT001
     record: Path | None, progress: bool | None,  # noqa: FBT001
 ) -> None:  # fmt: skip
     """Ask PROVIDERS (default: all that are on) for their prices and add them to the tape.
@@ -63,21 +64,22 @@ def collect(
         groups=frozenset({"reserved"} if reserved else ()),
         secrets=config.secrets(keys, os.environ),
         stopped=stop.is_set,
+        keep=settings.archive.keep,
     )
     with watch([found.PROVIDER.slug for found in adapters], progress) as report:
         outcomes = collecting.run(plan, report)
-    click.echo(f"tape: {db}", err=True)
+    click.echo("\n".join([f"tape: {db}", *plan.notes]), err=True)
     raise click.exceptions.Exit(INTERRUPTED if stop.is_set() else summarise(outcomes))
 
 
 @click.command()
 @click.argument("providers", nargs=-1)
-@click.option("--since", type=Moment(), help="Only looks from then on.")
+@click.option("--since", type=Start(), help="Only looks from then on.")
 @click.option("--until", type=Moment(), help="Only looks until then.")
 @click.option("--force", is_flag=True, help="Also looks that this parser has read already.")
 @db_option
 def reparse(
-    db: Path, providers: tuple[str, ...], since: datetime | None, until: datetime | None,
+    db: Where, providers: tuple[str, ...], since: datetime | None, until: datetime | None,
     force: bool,  # noqa: FBT001  # click's way
 ) -> None:  # fmt: skip
     """Read the archived bytes of PROVIDERS (default: all) anew; what differs is a correction.
@@ -93,7 +95,7 @@ def reparse(
     from gputape.store.errors import NoTape
     from gputape.store.tape import Place
 
-    if not (Place(db).writer.exists() or db.exists()):
+    if isinstance(db, Path) and not (Place(db).writer.exists() or db.exists()):
         raise NoTape(f"there is no tape at {db}: nothing to read anew")
     plan = collecting.Plan(
         adapters=chosen(providers) if providers else list(ADAPTERS),
@@ -142,12 +144,12 @@ def _line(slug: str, outcomes: "Sequence[Outcome]") -> list[object]:
 
 
 def _say_why(by_provider: "dict[str, list[Outcome]]") -> None:
-    """Say each failure once, with how many parts it took."""
+    """Say each kind of failure once, with how many parts it took."""
     for slug, outcomes in sorted(by_provider.items()):
-        bad = [o for o in outcomes if o.scan.sentence]
-        if bad:
-            first = bad[0].scan
-            more = f" (and {len(bad) - 1} more parts)" if len(bad) > 1 else ""
+        bad = [outcome.scan for outcome in outcomes if outcome.scan.sentence]
+        for status in dict.fromkeys(scan.status for scan in bad):
+            first, *rest = (scan for scan in bad if scan.status == status)
+            more = f" (and {len(rest)} more parts)" if rest else ""
             click.echo(f"{slug} {first.part}: {first.status}: {first.sentence}{more}", err=True)
 
 

@@ -75,19 +75,19 @@ def _start_afresh(tape: Path, *, ours: bool) -> None:
 
 def _collect(tape: Path) -> None:
     """Import the article's table, then run the collector on the bundled responses."""
-    from gputape.app import collecting
+    from gputape.app import collecting, importing
     from gputape.app.cli.progress import Silence
+    from gputape.scrapers.importers.snapshot import ImportOptions
     from gputape.scrapers.registry import ADAPTERS
-    from gputape.store.importers import article
 
-    folder = files("gputape.fixtures")
-    now = datetime.now(UTC)
-    text = folder.joinpath(ARTICLE).read_text("utf-8")
-    with collecting.open_recorder(tape, now) as recorder:
-        for scan, listing in article.scans(text, "article-2023-04-07", 0, now):
-            recorder.record(scan, listing)
+    folder = Path(str(files("gputape.fixtures")))
+    table = importing.ImportPlan(
+        fmt="article", path=folder / ARTICLE, db=tape, options=ImportOptions(),
+        now=datetime.now(UTC),
+    )  # fmt: skip
+    importing.run(table, lambda _snapshot, _done: None)
     plan = collecting.Plan(
-        adapters=ADAPTERS, db=tape, replay=Path(str(folder)), groups=frozenset({"reserved"})
+        adapters=ADAPTERS, db=tape, replay=folder, groups=frozenset({"reserved"})
     )
     collecting.run(plan, Silence())
 

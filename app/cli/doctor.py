@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gputape.app.cli.output import db_option, format_options, write
+from gputape.store.places import Where, archive_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Line = tuple[str, str, str]  # what, ok | warn | bad, sentence
 LITTLE_SPACE = 500 * 2**20
 FUTURE = timedelta(minutes=5)
+UNTIDY = timedelta(days=4)
 SOURCES = """
 with tried as (
     select provider, part, status, sentence, observed_at, scan_id,
@@ -37,7 +39,7 @@ group by t.provider order by t.provider
 @click.command()
 @format_options
 @db_option
-def doctor(db: Path, fmt: str, output: Path | None) -> None:
+def doctor(db: Where, fmt: str, output: Path | None) -> None:
     """Say what works, what does not, and what to do; exit 1 when something is bad."""
     lines = list(_look(db, datetime.now(UTC)))
     write(lines, ("what", "state", "finding"), fmt, output)
@@ -45,7 +47,7 @@ def doctor(db: Path, fmt: str, output: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _look(db: Path, now: datetime) -> Iterator[Line]:
+def _look(db: Where, now: datetime) -> Iterator[Line]:
     yield _config()
     yield from _keys()
     yield _disk(db)
@@ -75,19 +77,18 @@ def _keys() -> Iterator[Line]:
             yield f"key {key}", "ok", f"{known} ({found.PROVIDER.slug}; never needed)"
 
 
-def _disk(db: Path) -> Line:
-    folder = next(parent for parent in (db.absolute(), *db.absolute().parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free
-    archive = db.with_suffix(".archive")
+def _disk(db: Where) -> Line:
+    archive = archive_of(db)
+    near = (db if isinstance(db, Path) else archive).absolute()
+    free = shutil.disk_usage(next(place for place in (near, *near.parents) if place.is_dir())).free
     raw = sum(file.stat().st_size for file in archive.rglob("*.zst")) if archive.exists() else 0
-    size = db.stat().st_size if db.exists() else 0
-    sentence = (
-        f"{free / 2**30:.1f} GiB free; tape {size / 2**20:.1f} MiB, archive {raw / 2**20:.1f} MiB"
-    )
+    size = db.stat().st_size if isinstance(db, Path) and db.exists() else 0
+    tape = f"tape {size / 2**20:.1f} MiB, " if isinstance(db, Path) else ""
+    sentence = f"{free / 2**30:.1f} GiB free; {tape}archive {raw / 2**20:.1f} MiB"
     return "disk", "ok" if free > LITTLE_SPACE else "bad", sentence
 
 
-def _tape(db: Path, now: datetime) -> Iterator[Line]:
+def _tape(db: Where, now: datetime) -> Iterator[Line]:
     from gputape.store.errors import TapeError
     from gputape.store.tape import reading
 
@@ -95,12 +96,29 @@ def _tape(db: Path, now: datetime) -> Iterator[Line]:
         with reading(db) as con:
             schema = con.execute("select max(number) from migration").fetchall()[0][0]
             yield "tape", "ok", f"{db}, schema {schema}"
+            if not isinstance(db, Path):
+                yield _lake(con, now)
             yield from _clock(con, now)
             yield from _sources(con, now)
             yield from _rejects(con)
             yield from _held(con)
     except TapeError as error:
         yield "tape", "bad", str(error)
+
+
+def _lake(con: "duckdb.DuckDBPyConnection", now: datetime) -> Line:
+    """Say how large a lake is, and whether somebody tidies it."""
+    files, size = con.execute(
+        "select sum(file_count), sum(file_size_bytes) from ducklake_table_info('tape')"
+    ).fetchall()[0]
+    (oldest,) = con.execute(
+        "select min(snapshot_time) from (from ducklake_snapshots('tape') "
+        "order by snapshot_id desc offset 1)"
+    ).fetchall()[0]
+    sentence = f"{files or 0} files, {(size or 0) / 2**20:.1f} MiB"
+    if oldest and now - oldest > UNTIDY:
+        return "lake", "warn", f"{sentence}; not tidied since {oldest:%Y-%m-%d}: collect with it"
+    return "lake", "ok", sentence
 
 
 def _clock(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:

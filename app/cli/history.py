@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gputape.app.cli.output import db_option, format_options, write
-from gputape.app.cli.words import SPAN, Moment, Span
+from gputape.app.cli.words import SPAN, Span, Start
 
 NOTHING = 4
 HISTORY = ("provider", "sku", "region", "option", "tier", "term_months", "gpu_count",
@@ -120,5 +120,5 @@ def _moment(words: str) -> datetime:
     if SPAN.fullmatch(words.strip()):
         span: timedelta = Span().convert(words, None, None)
         return datetime.now(UTC) - span
-    moment: datetime = Moment().convert(words, None, None)
+    moment: datetime = Start().convert(words, None, None)
     return moment

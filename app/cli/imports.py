@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gputape.app.importing import Summary
 
 NOTHING = 4
+KEPT = "what was recorded stays, for the rest "
 PLACES_SHOWN = 3  # of each kind of defect
 PLACE_WIDTH = 120
 
@@ -54,8 +55,12 @@ def import_(
     plan = importing.ImportPlan(
         fmt=fmt, path=path, db=db, options=options, now=datetime.now(UTC), dry_run=dry_run
     )
-    with _watch(progress) as watch:
-        summary = importing.run(plan, watch)
+    try:
+        with _watch(progress) as watch:
+            summary = importing.run(plan, watch)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {'' if dry_run else KEPT}run it again", err=True)
+        raise
     _say(summary, dry_run=dry_run)
     click.echo("dry run: nothing was changed" if dry_run else f"tape: {db}", err=True)
     if not summary.snapshots and not summary.known:

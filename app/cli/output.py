@@ -15,6 +15,7 @@ from typing import IO, Any, TypeVar
 import click
 
 from gputape.store.offer import half_up
+from gputape.store.places import LAKE, where
 
 FORMATS = ("table", "json", "jsonl", "csv", "parquet", "md")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a sku must not steer the terminal
@@ -22,20 +23,35 @@ Rows = Sequence[Sequence[Any]]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class TapeName(click.Path):
+    """Where a tape is: a file's path, or `ducklake:postgres:…` (`docs/scale.md`)."""
+
+    name = "tape"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave a lake's words alone. Raises `BadInput`, `NoLake`."""
+        if isinstance(value, str) and value.startswith(LAKE):
+            return where(value)
+        return super().convert(value, param, ctx)
+
+
 def db_option(command: Command) -> Command:
     """Add `--db`."""
     return click.option(
         "--db",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=TapeName(),
         envvar="GPUTAPE_DB",
         default=_default_tape,
         show_default="the data folder",
-        help="The tape's file.",
+        help="The tape's file, or ducklake:postgres:…",
     )(command)
 
 
 def _default_tape() -> Path:
-    from gputape.app.places import default_tape
+    from gputape.store.places import default_tape
 
     return default_tape()
 

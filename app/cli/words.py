@@ -34,6 +34,17 @@ class Moment(click.ParamType["datetime"]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+class Start(Moment):
+    """As `Moment`, but a bare date means its beginning: what `--since` starts with."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return an aware datetime."""
+        if isinstance(value, str):
+            with suppress(ValueError):
+                return datetime.combine(date.fromisoformat(value), time(), UTC)
+        return super().convert(value, param, ctx)
+
+
 class Span(click.ParamType["timedelta"]):
     """90m, 6h, 7d, 2w."""
 

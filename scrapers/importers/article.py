@@ -19,6 +19,7 @@ from gputape.scrapers.importers.sellers import slug
 from gputape.scrapers.importers.snapshot import ImportOptions, ImportSource, Snapshot
 from gputape.scrapers.quote import Of, Quote
 from gputape.store.errors import BadInput
+from gputape.store.gpus import resolve
 from gputape.store.offer import Option
 
 SOURCE = ImportSource(
@@ -70,6 +71,7 @@ def _listed(file: Path, observed_at: datetime | None) -> dict[tuple[datetime, st
 
 
 def _quotes(row: dict[str, str]) -> Iterator[Quote]:
+    known = resolve(row["gpu"])  # the article's words, not a seller's own for the same
     for column, (option, term_months) in OPTIONS.items():
         if row[column]:
             yield Quote(
@@ -79,6 +81,6 @@ def _quotes(row: dict[str, str]) -> Iterator[Quote]:
                 region="unstated",
                 term_months=term_months,
                 of=Of.GPU,
-                gpu=row["gpu"],
+                gpu=known.id if known else row["gpu"],
                 gpu_count=1,
             )

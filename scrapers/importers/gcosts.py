@@ -65,7 +65,7 @@ def snapshots(path: Path, options: ImportOptions, /) -> Iterator[Snapshot]:
     if not dated:
         raise BadInput(f"{path} does not say when it was true: give --observed-at")
     moments = Moments()
-    for moment, file in sorted(dated):
+    for moment, file in sorted(dated, key=lambda of: (of[0], kept.stem(of[1]))):
         yield _snapshot(file, kept.called(file, path), moment, moments, flaws)
 
 

@@ -69,9 +69,10 @@ def _snapshot(look: Look, moments: Moments, flaws: Flaws) -> Snapshot:
         flaws.add(SAME_TIME, look.file)
     inside = Flaws()
     found: Sequence[Quote] = ()
+    blank: Sequence[Quote] = ()
     whole = False
     try:
-        found = _quotes(provider, look.text(), inside)
+        found, blank = _quotes(provider, look.text(), inside)
         whole = CUT not in inside.seen
     except (BadInput, UnicodeDecodeError) as error:
         flaws.add(MALFORMED, f"{look.file}: {error}")
@@ -80,15 +81,15 @@ def _snapshot(look: Look, moments: Moments, flaws: Flaws) -> Snapshot:
             flaws.add(kind, f"{look.file}: {place}")
     return Snapshot(
         provider=provider, observed_at=observed_at, quotes=found, file=look.file, read=look.read,
-        complete=whole, defects=flaws.take(),
+        complete=whole, blank=blank, defects=flaws.take(),
     )  # fmt: skip
 
 
-def _quotes(provider: str, text: str, flaws: Flaws) -> list[Quote]:
+def _quotes(provider: str, text: str, flaws: Flaws) -> tuple[Sequence[Quote], Sequence[Quote]]:
     found = rows(text, flaws)
     if provider == "gcp":
         found = skypilot_gcp.joined(found, flaws)
-    return list(quotes(provider, found, flaws))
+    return quotes(provider, found, flaws)
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -115,7 +116,8 @@ def _of_folder(path: Path, options: ImportOptions) -> tuple[list[Look], Flaws]:
             f"{path} has no file of SkyPilot's catalogue with a time: name it "
             "<cloud>/2023-12-01T2111.csv, or give --observed-at"
         )
-    return sorted(looks, key=lambda look: (look.moment, look.cloud, look.file)), flaws
+    looks.sort(key=lambda look: (look.moment, look.cloud, kept.stem(Path(look.file))))
+    return looks, flaws
 
 
 def _newest_schema(files: dict[Path, Place]) -> dict[Path, Place]:

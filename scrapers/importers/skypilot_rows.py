@@ -6,7 +6,7 @@ for each price that a region is said to have. A blank price is not known, and no
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from operator import itemgetter
@@ -89,16 +89,20 @@ def _picker(header: list[str]) -> Callable[[list[str]], tuple[str, ...]]:
     return itemgetter(*(at.get(name, len(header)) for name in COLUMNS))
 
 
-def quotes(provider: str, found: Iterable[Row], flaws: Flaws) -> Iterator[Quote]:
-    """Yield each series' price once, and a second time when it is said to have another.
+def quotes(
+    provider: str, found: Iterable[Row], flaws: Flaws
+) -> tuple[Sequence[Quote], Sequence[Quote]]:
+    """Return each series' price once, and a second time when it is said to have another.
 
-    A machine that no zone of a region has any price for is quoted without one.
+    A machine that no zone of a region has any price for is quoted without one. Apart: places
+    whose spot price is blank, for those who know that they had one.
     """
-    reading = _Reading(provider, flaws)
+    reading, priced = _Reading(provider, flaws), list[Quote]()
     for row in found:
         if row.gpu and row.sku:
-            yield from reading.of(row)
-    yield from reading.unpriced()
+            priced += reading.of(row)
+    priced += reading.unpriced()
+    return priced, list(reading.blank_spots())
 
 
 class _Reading:
@@ -110,6 +114,7 @@ class _Reading:
         self.listed: dict[tuple[str, str], list[str]] = {}
         self.spots: dict[tuple[str, str, str], list[str]] = {}
         self.blank: dict[tuple[str, str], Row] = {}
+        self.blank_spot: dict[tuple[str, str, str], Row] = {}
         self.identities: dict[tuple[str, str, str, str], Identity] = {}
 
     def of(self, row: Row) -> Iterator[Quote]:
@@ -124,7 +129,9 @@ class _Reading:
             if len(self.listed[series]) > 1 and not again:
                 self.flaws.add(DISAGREE, _place(row))
             yield self.quote(row, Option.ON_DEMAND)
-        if row.spot and _is_new(self.spots.setdefault(key, []), row.spot):
+        if not row.spot:
+            self.blank_spot[key] = row
+        elif _is_new(self.spots.setdefault(key, []), row.spot):
             yield self.quote(row, Option.SPOT)
         if not row.price and not row.spot:
             self.blank[series] = row
@@ -134,6 +141,12 @@ class _Reading:
         for series, row in self.blank.items():
             if series not in self.listed:
                 yield self.quote(row, Option.ON_DEMAND)
+
+    def blank_spots(self) -> Iterator[Quote]:
+        """Yield where a machine stands without a spot price in every row of its place."""
+        for key, row in self.blank_spot.items():
+            if key not in self.spots:
+                yield self.quote(row, Option.SPOT)
 
     def quote(self, row: Row, option: Option) -> Quote:
         """Return one price of a row."""

@@ -48,6 +48,9 @@ class Snapshot:
     """False when a series that is not listed may still be sold."""
     part: str | None = None
     """The provider's part; None is the source's own, `import/<slug>`."""
+    blank: Sequence[Quote] = ()
+    """Listed without a price. It is news only of a series that the tape knows a price of: it is
+    unpriced then and not gone. Of the others it is nothing (Lambda's spot column is all blank)."""
     defects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What is wrong with the file, one sentence per kind → the places where it was seen."""
 

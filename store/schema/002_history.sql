@@ -90,9 +90,10 @@ create table daily (
     hours        float         not null,  -- covered of the series covered longest
     series_hours double        not null   -- of all of them
 );
--- The days that are not over, as `daily` would say them, up to a scan: replaced whole.
+-- The days that are not over, as `daily` would say them, up to a scan or roll: replaced whole,
+-- the one exception to adding only.
 create table today as
-select *, 0::bigint as up_to_scan from daily where false;
+select *, 0::bigint as up_to_id from daily where false;
 alter table today drop column roll_id;
 -- Which days of a provider `daily` holds, the newest roll counts …
 create table rolled (
@@ -111,5 +112,6 @@ create table touched (
 -- Series whose past became longer: an older look was recorded later.
 create table series_earlier (
     series_id  bigint      not null,
-    first_seen timestamptz not null
+    first_seen timestamptz not null,
+    scan_id    bigint      not null
 );

@@ -111,7 +111,10 @@ row_state as (
 ),
 looks as (from looks_at(t, k)),
 whole as (select provider, last_failed from looks where part = '*'),
-earlier as (select series_id, min(first_seen) as first_seen from series_earlier group by series_id),
+earlier as (
+    select series_id, min(first_seen) as first_seen from series_earlier
+    where k is null or scan_id <= k group by series_id
+),
 rates as (
     select currency, max_by(usd_per_unit, day) as usd_per_unit
     from fx where day <= (least(t, now()) at time zone 'UTC')::date

@@ -26,9 +26,11 @@ select
     p.gpu, p.gpu_count,
     p.price, p.currency,
     case when p.currency = 'USD' then p.price::decimal(18,6)
-         else try_cast(p.price * x.usd_per_unit as decimal(18,6)) end as usd_hour,
+         when x.day > p.day - 8 then try_cast(p.price * x.usd_per_unit as decimal(18,6))
+         end as usd_hour,
     case when p.currency = 'USD' then try_cast(p.price / p.gpu_count as decimal(18,6))
-         else try_cast(p.price * x.usd_per_unit / p.gpu_count as decimal(18,6))
+         when x.day > p.day - 8
+         then try_cast(p.price * x.usd_per_unit / p.gpu_count as decimal(18,6))
          end as usd_gpu_hour,
     p.upfront, p.available, p.state, p.reason,
     p.observed_at as valid_from, p.valid_to,

@@ -142,11 +142,11 @@ join (select provider, day, max(roll_id) as roll_id from rolled group by provide
 
 -- The first day that some provider's roll does not hold yet.
 create or replace macro first_open_day() as (
-    select coalesce(min(day) + 1, (select min((observed_at at time zone 'UTC')::date) from scan))
+    select min(coalesce(r.day + 1, s.day))
     from (
-        select max(r.day) as day from (select distinct provider from scan) s
-        left join rolled r using (provider) group by provider
-    )
+        select provider, min((observed_at at time zone 'UTC')::date) as day from scan
+        where status in ('ok', 'unchanged') group by provider
+    ) s left join (select provider, max(day) as day from rolled group by provider) r using (provider)
 );
 
 -- The last day that any look covers.
@@ -155,29 +155,34 @@ create or replace macro last_covered_day() as (
     from looks_at('infinity'::timestamptz, null)
 );
 
--- Whether `today` knows every scan.
+-- Whether `today` knows every scan and every roll.
+create or replace macro newest_id() as (
+    greatest((select max(scan_id) from scan), (select max(roll_id) from rolled))
+);
 create or replace macro today_is_known() as (
-    select coalesce((select max(up_to_scan) from today), 0) = (select max(scan_id) from scan)
+    coalesce((select max(up_to_id) from today), 0) = coalesce(newest_id(), 0)
 );
 
 -- Like for like, day by day, the last up to now: what `v_daily` sums up.
 create or replace view v_days as
 select * from v_rolled
 union all by name
-select * exclude (up_to_scan) from today where today_is_known()
+select * exclude (up_to_id) from today where today_is_known()
 union all by name
 -- of no provider when `today` knows it all
 select d.* from days_of(case when today_is_known() then '' end, first_open_day(),
     least(last_covered_day(), (now() at time zone 'UTC')::date) + 1) d
 anti join rolled r on r.provider = d.provider and r.day = d.day;
 
--- Day by day: the cheapest of each provider, GPU and option, and how far prices spread.
+-- Day by day: the cheapest of each provider, GPU and option, and how far prices spread. What others
+-- kept (`source`) has rows of its own.
 create or replace view v_daily as
 with unit as (
-    select d.*, case when d.currency = 'USD' then 1 else x.usd_per_unit::double end as rate
+    select d.*, case when d.currency = 'USD' then 1
+        when x.day > d.day - 8 then x.usd_per_unit::double end as rate
     from v_days d asof left join fx x on x.currency = d.currency and d.day >= x.day
 )
-select day, provider, gpu, option,
+select day, provider, source, gpu, option,
     (min(open * rate))::decimal(18,6) as open_usd_gpu_hour,
     (min(low * rate))::decimal(18,6) as low_usd_gpu_hour,
     (max(high * rate))::decimal(18,6) as high_usd_gpu_hour,

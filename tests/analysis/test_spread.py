@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gputape.analysis.spread import spread
+from gputape.app import importing
+from gputape.scrapers.importers.snapshot import ImportOptions
 from gputape.store import tape as store
-from gputape.store.importers import article
-from gputape.store.record import Recorder
 
 DAY = datetime(2023, 4, 7, tzinfo=UTC)
 
@@ -20,11 +20,11 @@ DAY = datetime(2023, 4, 7, tzinfo=UTC)
 def printed(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A tape that holds the price table printed on 2023-04-07."""
     db = tmp_path_factory.mktemp("printed") / "tape.duckdb"
-    text = (root / "fixtures/articles/2023-04-07.csv").read_text("utf-8")
-    with store.writing(db, DAY) as con:
-        for scan, listing in article.scans(text, "article", 0, DAY):
-            Recorder(con).record(scan, listing)
-        store.publish(con, db)
+    table = importing.ImportPlan(
+        fmt="article", path=root / "fixtures/articles/2023-04-07.csv", db=db,
+        options=ImportOptions(), now=DAY,
+    )  # fmt: skip
+    importing.run(table, lambda _snapshot, _done: None)
     return db
 
 

@@ -13,7 +13,7 @@ import pytest
 from gputape.scrapers.adapter import Adapter
 from gputape.scrapers.archive import Archive
 from gputape.scrapers.collect import Outcome, Run, collect
-from gputape.scrapers.http import Pace, Visit, client
+from gputape.scrapers.http import Pace, Skip, Visit, client
 from gputape.scrapers.recording import Replay
 from gputape.store import tape
 from gputape.store.offer import Origin
@@ -62,6 +62,8 @@ class House:
         origin: Origin = Origin.LIVE,
         secrets: Mapping[str, str] | None = None,
         wanted: frozenset[str] = frozenset(),
+        claim: Callable[[str], Skip | None] = lambda _: None,
+        done: Callable[[str, str], None] = lambda _provider, _part: None,
     ) -> list[Outcome]:
         """Run the real collector and return what each part came to."""
         known = memory(self.recorder.con)
@@ -75,9 +77,10 @@ class House:
                 now=self.clock,
                 secrets=secrets or {},
                 wanted=wanted,
+                claim=claim,
             )
 
-        run = Run(run_id=1, visit=visit, memory=known, now=self.clock, origin=origin)
+        run = Run(run_id=1, visit=visit, memory=known, now=self.clock, origin=origin, done=done)
         return collect(adapters, run, self.recorder, Nobody())
 
     def replay(

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from gputape.scrapers.adapter import Adapter, Http, Provider
+from gputape.scrapers.http import Skip
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Quote
 from gputape.store.offer import Option, Origin
@@ -98,6 +99,45 @@ def test_one_part_fails_alone(house: "House") -> None:
         ("east", "ok"),
         ("west", "unreachable"),
     ]
+
+
+def test_a_part_that_another_collector_has_is_left_to_it(house: "House") -> None:
+    """It is not asked and not recorded, only said; its prices count as listed all the same."""
+    asked: list[str] = []
+    given: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json={"a": "2.5"})
+
+    outcomes = house.collect(
+        [seller("a", parts=("east", "west"), facts={"at_least": 3})],
+        lambda _: httpx.MockTransport(answer),
+        claim=lambda part: Skip("fresh: 3 min ago", quotes=2) if part == "east" else None,
+        done=lambda *part: given.append(part),
+    )
+    said = {o.scan.part: (o.scan.status, o.scan.sentence, o.failed) for o in outcomes}
+
+    assert asked == ["/west"]
+    assert said == {"east": ("skipped", "fresh: 3 min ago", False), "west": ("ok", None, False)}
+    assert statuses(house) == [("a", "west", "ok", "live")]
+    assert given == [("a", "west")]
+
+
+def test_a_part_is_given_back_whatever_it_came_to(house: "House") -> None:
+    """Who holds a part for a run lets go of it when it failed, too."""
+    given: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404 if request.url.path == "/west" else 200, json={"a": "2.5"})
+
+    house.collect(
+        [seller("a", parts=("east", "west"))],
+        lambda _: httpx.MockTransport(answer),
+        done=lambda *part: given.append(part),
+    )
+
+    assert given == [("a", "east"), ("a", "west")]
 
 
 def test_a_bug_in_fetch_is_one_provider_s_changed_index(house: "House") -> None:

@@ -17,6 +17,7 @@ import pytest
 from gputape.store import catalogue, lake
 from gputape.store.errors import BadInput, Busy, NoLake, NoTape
 from gputape.store.lake import Conflicts, Lake
+from gputape.store.places import where
 
 ROWS = 50  # of a batch: enough to become a file rather than a row of the catalogue
 TABLES = """
@@ -77,10 +78,10 @@ def files(folder: Path) -> set[Path]:
 # -- where a lake is ----------------------------------------------------------------------
 
 
-def test_only_a_lake_is_called_one() -> None:
+def test_only_a_lake_is_called_one(extensions: None) -> None:
     """A path is a file's, whatever it looks like; `ducklake:` is not."""
-    assert lake.is_lake("ducklake:postgres:dbname=gputape")
-    assert not lake.is_lake("/tmp/ducklake/tape.duckdb")  # noqa: S108  # only a name
+    assert where("ducklake:postgres:dbname=gputape") == Lake("dbname=gputape")
+    assert where("/tmp/ducklake/tape.duckdb") == Path("/tmp/ducklake/tape.duckdb")  # noqa: S108  # only a name
 
 
 def test_the_words_name_the_catalogue_and_the_files(extensions: None) -> None:

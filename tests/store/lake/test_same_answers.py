@@ -19,8 +19,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def in_lake(lake_words: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with lake.connect(lake.parse(lake_words), read_only=False) as con:
-        tape.migrate(con, NOW, Path(lake_words))
+    with tape.writing(lake.parse(lake_words), NOW) as con:
         yield con
 
 

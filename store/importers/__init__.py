@@ -1,1 +1,0 @@
-"""Histories that others kept, brought into the tape with their source."""
