@@ -187,6 +187,7 @@ select day, provider, source, gpu, option,
     (min(low * rate))::decimal(18,6) as low_usd_gpu_hour,
     (max(high * rate))::decimal(18,6) as high_usd_gpu_hour,
     (min(close * rate))::decimal(18,6) as close_usd_gpu_hour,
-    (sum(mean * rate * series_hours) / sum(series_hours))::decimal(18,6) as mean_usd_gpu_hour,
+    (sum(mean * rate * series_hours)
+        / sum(series_hours) filter (where rate is not null))::decimal(18,6) as mean_usd_gpu_hour,
     sum(series)::integer as series, max(hours) as hours, sum(series_hours) as series_hours
 from unit group by all;

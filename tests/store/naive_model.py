@@ -90,10 +90,6 @@ class Naive:
         """Return what had been told by a moment."""
         return Naive(self.things, tuple(look for look in self.looks if look.told <= until))
 
-    def uncorrected(self) -> "Naive":
-        """Return what was said at the time."""
-        return Naive(self.things, tuple(look for look in self.looks if not look.correction))
-
     def looks_at(self, provider: str, part: str) -> list[Look]:
         """Return the looks that saw a part, by their moment; those of one moment as told."""
         found = [
