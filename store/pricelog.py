@@ -95,9 +95,13 @@ class PriceLog:
             })  # fmt: skip
             # most looks bring nothing, and planning ten statements for it takes 50 ms
             news = self._one("select count(*) from seen") > 0
-            self.understood_anew = news and self._one(
-                "select count(*) from seen where understood_anew and series_id is not null"
-            ) > 0
+            self.understood_anew = (
+                news
+                and self._one(
+                    "select count(*) from seen where understood_anew and series_id is not null"
+                )
+                > 0
+            )
             if news:
                 self._take_news(scan, incoming)
                 self._add_news(scan, scan_id, past=past)

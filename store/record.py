@@ -259,12 +259,12 @@ class Recorder:
     def settle(self, now: datetime) -> None:
         """Roll every day that is over and take the frames that are due."""
         until = now.astimezone(UTC).date()
+        if self._roller.frame_due:  # before the days, which begin at a frame
+            self._frame()
         for provider in self._roller.behind(until):
             with suppress(Busy), self.turn(provider, patience_s=0):
                 if provider in self._roller.behind(until):  # nobody else did it meanwhile
                     self._roll(provider, until, now)
-        if self._roller.frame_due:
-            self._frame()
         with self._turns.sole("today") as ours:
             if ours:
                 self._whole(self._roller.keep_today)

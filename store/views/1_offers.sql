@@ -18,30 +18,26 @@ qualify noted_at = max(noted_at) over (partition by source);
 create or replace macro moment(observed_at, scan_id) as
     epoch_us(observed_at)::hugeint * 9223372036854775808::hugeint + scan_id;
 
--- The newest frame at or before a moment that nothing contradicts. Tables are named as seldom
--- as can be: in a lake each time one is named costs ten questions to the catalogue.
-create or replace macro frame_before(t) as table
-select max_by(frame_id, moment_at) as frame_id,
-    coalesce(max(moment_at), '-infinity'::timestamptz) as moment_at
-from (
-    select frame_id, moment_at from frame where moment_at <= t
-    group by frame_id, moment_at having not bool_or(void)
+-- The newest frame at or before a moment that nothing contradicts.
+create or replace macro frame_of(t) as (
+    select max_by(frame_id, moment_at) from frame
+    where moment_at <= t and frame_id not in (select frame_id from frame where void)
 );
-create or replace macro frame_of(t) as (select frame_id from frame_before(t));
-create or replace macro frame_moment(t) as (select moment_at from frame_before(t));
+create or replace macro frame_moment(t) as coalesce((
+    select max(moment_at) from frame
+    where moment_at <= t and frame_id not in (select frame_id from frame where void)
+), '-infinity'::timestamptz);
 
 -- Rows of the log that suffice to know every series at a moment; `k`: with no more than had
 -- been recorded by then (a scan_id; null is all), which no frame knows.
 create or replace macro entries(t, k) as table
-with base as materialized (from frame_before(t))
 select series_id, observed_at, scan_id, state, price, currency, upfront, available, reason, origin
-from frame_price where k is null and frame_id = (select frame_id from base)
+from frame_price where k is null and frame_id = frame_of(t)
 union all
 select series_id, observed_at, scan_id, state, price, currency, upfront, available, reason, origin
 from price_log
 where observed_at <= t and (k is null or scan_id <= k)
-    and observed_at > case when k is null then (select moment_at from base)
-        else '-infinity'::timestamptz end;
+    and observed_at > case when k is null then frame_moment(t) else '-infinity'::timestamptz end;
 
 -- The price of every series at a moment: its newest row that is not held back. Two steps,
 -- because ordering whole rows takes seven times as long as ordering their times.
@@ -77,18 +73,16 @@ where gpus is null or list_contains(gpus, f.gpu);
 
 -- When each part was last seen, when asking for it last failed, how long its prices stand.
 create or replace macro looks_at(t, k) as table
-with base as materialized (from frame_before(t)),
-looks as (
+with looks as (
     select provider, part, last_seen, last_failed, stands_s
-    from frame_look where k is null and frame_id = (select frame_id from base)
+    from frame_look where k is null and frame_id = frame_of(t)
     union all
     select provider, part, case when status in ('ok', 'unchanged') then observed_at end,
         case when status in ('unreachable', 'refused', 'changed') then observed_at end,
         case when status in ('ok', 'unchanged') then stands_s end
     from scan
     where observed_at <= t and (k is null or scan_id <= k)
-        and observed_at > case when k is null then (select moment_at from base)
-            else '-infinity'::timestamptz end
+        and observed_at > case when k is null then frame_moment(t) else '-infinity'::timestamptz end
 )
 select provider, part, max(last_seen) as last_seen, max(last_failed) as last_failed,
     max_by(stands_s, last_seen) as stands_s
@@ -97,27 +91,9 @@ from looks group by provider, part;
 -- The state of every series at a moment; of some GPUs only, when `gpus` is a list.
 create or replace macro offers_known(gpus, t, k) as table
 with
-facts as materialized (from facts_of(gpus, k)),
-entry as materialized (
-    from entries(t, k) where gpus is null or series_id in (select series_id from facts)
-),
-firm_top as (
-    select series_id, max(observed_at) as observed_at,
-        max_by(scan_id, moment(observed_at, scan_id)) as scan_id
-    from entry where state <> 'suspect' group by series_id
-),
-firm as (
-    select e.* from entry e join firm_top using (series_id, observed_at, scan_id)
-    where e.state <> 'suspect'
-),
-held_top as (
-    select series_id, max_by({'state': state, 'price': price, 'currency': currency,
-        'upfront': upfront, 'available': available, 'reason': reason, 'origin': origin,
-        'observed_at': observed_at, 'scan_id': scan_id}, moment(observed_at, scan_id)) as r
-    from entry where series_id in (select series_id from entry where state = 'suspect')
-    group by series_id
-),
-held as (select series_id, unnest(r) from held_top where r.state = 'suspect'),
+facts as (from facts_of(gpus, k)),
+firm as (from firm_at(t, k) where gpus is null or series_id in (select series_id from facts)),
+held as (from held_at(t, k) where gpus is null or series_id in (select series_id from facts)),
 -- few are held back: joined apart, for a join of all would be built on the wrong side.
 -- A held-back price is a row of its own only where nothing firm is known yet
 row_state as (
