@@ -20,6 +20,8 @@ import cold_start
 import ec2_offer_csv
 import offers_vs_gpuhunt
 import record_scan
+import snapshots
+import year
 from measure import Line
 
 BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
@@ -27,6 +29,8 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
     "record": record_scan.measure,
     "csv": ec2_offer_csv.measure,
     "start": cold_start.measure,
+    "year": year.measure,
+    "import": snapshots.measure,
 }
 HEADER = ("what, against what", "ours", "theirs", "ours takes", "goal", "")
 PAGE = """# Results

@@ -19,12 +19,14 @@ from typing import Any
 
 import duckdb
 import market
+from measure import Line, cost, python, slower, within
 
 from gputape.app.collecting import open_recorder
 from gputape.store import tape
 from gputape.store.record import Recorder
 
 SERIES = 60_000
+BYTES = 0.8  # an observation, days and frames included; (time, id, DOUBLE) a row took 3.02
 MOVING = 10  # of so many spot prices, one moves in an hour
 HOURS_RECORDED = 5  # at either end, by the program itself
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -161,6 +163,23 @@ def _ms(work: Callable[[], object], repeats: int = 7) -> float:
         work()
         times.append((time.perf_counter() - began) * 1000)
     return median(times)
+
+
+def measure(folder: Path, scale: float, repeats: int) -> list[Line]:  # noqa: ARG001  # a year is long
+    """Make the tape in one child and ask it in another."""
+    tape, days = folder / "year.duckdb", max(3, round(365 * scale))
+    me = Path(__file__)
+    made = json.loads(cost(python(me, "make", tape, days)).said)
+    found = json.loads(cost(python(me, "ask", tape)).said)
+    what = f"{days} days of {SERIES:,} series, hourly, {found['mb']:.0f} MB"
+    return [
+        within(f"bytes per observation ({what}); a DOUBLE a row", found["bytes_per_observation"],
+               3.02, "B", BYTES),
+        slower("an hour recorded, at the end against the start", made["last_s"], made["first_s"],
+               "s", 1.5),
+        *(within(f"{name}, bare scan of {found['rows']:,} rows", found[name], found["bare"], "ms",
+                 goal) for name, (_, goal) in QUESTIONS.items()),
+    ]  # fmt: skip
 
 
 def main(verb: str, path: str, days: str = "365") -> None:

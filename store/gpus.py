@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -196,6 +196,7 @@ def resolve(
     return None
 
 
+@lru_cache(maxsize=1024)  # 6 ms a call, and a catalogue repeats its one unknown spelling
 def suggestion(spelling: str, memory_gib: Decimal | None = None) -> str:
     """Return the line that would teach `gpus.toml` a spelling, with the ids it looks like."""
     near = difflib.get_close_matches(fold(spelling), _named(), n=3, cutoff=0.5)

@@ -35,7 +35,7 @@ def ratio(line: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["record", "csv", "start"])
+@pytest.mark.parametrize("name", ["record", "csv", "start", "import"])
 def test_a_benchmark_prints_a_ratio_for_each_comparison(name: str) -> None:
     """Each comparison is one line with its ratio."""
     lines = run("--only", name)
