@@ -84,6 +84,7 @@ def make(path: Path, days: int) -> dict[str, float]:
         began = time.perf_counter()
         recorder.settle(start + timedelta(hours=hours[1].start))
         settled = time.perf_counter() - began
+    with open_recorder(path, END) as recorder:  # as tomorrow's collection would
         last = _record(recorder, listed, start, hours[1])
     return {"first_s": median(first[1:]), "last_s": median(last), "settle_s": settled}
 
