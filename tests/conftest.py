@@ -6,9 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
+
+from gputape.store import tape as store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +41,35 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tape with one offer of each kind that an answer treats apart, all for one GPU."""
     return _once(tmp_path_factory, "kinds", _record_kinds)
+
+
+FROM_NOTHING = {"test_tape", "test_killed", "test_faults", "test_errors"}  # they watch a tape begin
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The writer's file of a tape in which nothing stands yet."""
+    return store.Place(_once(tmp_path_factory, "blank", _begin)).writer
+
+
+@pytest.fixture(autouse=True)
+def _begun(request: pytest.FixtureRequest, blank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a tape as a copy of one that is migrated: 0.3 CPU s less for each of 700 tests."""
+    if request.module.__name__.rpartition(".")[2] in FROM_NOTHING:
+        return
+    tidy = store._tidy
+
+    def begin(place: store.Place) -> None:
+        tidy(place)
+        if not place.writer.exists():
+            copyfile(blank, place.writer)
+
+    monkeypatch.setattr(store, "_tidy", begin)
+
+
+def _begin(db: Path) -> None:
+    with store.writing(db, datetime(2026, 1, 1, tzinfo=UTC)) as con:
+        store.publish(con, db)
 
 
 def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -79,6 +79,7 @@ def test_trap_42_what_the_program_reads_is_in_the_package() -> None:
 
     assert store.joinpath("gpus.toml").is_file()
     assert store.joinpath("schema/001_tape.sql").is_file()
-    assert store.joinpath("views/views.sql").is_file()
+    assert store.joinpath("schema/002_history.sql").is_file()
+    assert store.joinpath("views/1_offers.sql").is_file()
     assert store.joinpath("instances/aws.toml").is_file()
     assert all(fixtures.joinpath(f"{a.PROVIDER.slug}/pages.json").is_file() for a in ADAPTERS)
