@@ -43,7 +43,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _once(tmp_path_factory, "kinds", _record_kinds)
 
 
-FROM_NOTHING = {"test_tape", "test_killed", "test_faults", "test_errors"}  # they watch a tape begin
+FROM_NOTHING = {"test_tape", "test_killed", "test_faults", "test_same_answers"}  # a tape begins
 
 
 @pytest.fixture(scope="session")
