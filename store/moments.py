@@ -1,5 +1,6 @@
 """Moments as people give them: a `datetime`, a `date`, or ISO 8601 text."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 
 from gputape.store.errors import BadInput
@@ -30,9 +31,9 @@ def _moment(when: When, of_day: time) -> datetime:
 
 def _read(text: str, of_day: time) -> datetime:
     """Read text; what names no zone is UTC, as everywhere on the command line."""
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(text), of_day, UTC)
     try:
-        if len(text) == len("2026-08-01"):
-            return datetime.combine(date.fromisoformat(text), of_day, UTC)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(f"{text!r} is no time: write 2026-08-01 or 2026-08-01T06:00") from None

@@ -83,6 +83,7 @@ class PriceLog:
         """Compare what a scan listed with what was known then, and add what differs."""
         con = self._con
         self._state = PAST if past else NOW
+        sparse = self._is_sparse(scan)
         # in pieces, so that DuckDB reads it with every thread
         con.register(
             "incoming", pa.Table.from_batches(incoming.to_batches(PIECE_ROWS), incoming.schema)
@@ -91,7 +92,7 @@ class PriceLog:
         try:
             self._run(SEEN, {
                 "provider": scan.provider, "observed_at": scan.observed_at, "origin": scan.origin,
-                "sparse": self._is_sparse(scan),
+                "sparse": sparse,
             })  # fmt: skip
             # most looks bring nothing, and planning ten statements for it takes 50 ms
             news = self._one("select count(*) from seen") > 0
@@ -103,7 +104,7 @@ class PriceLog:
                 > 0
             )
             if news:
-                self._take_news(scan, incoming)
+                self._take_news(scan, incoming, sparse=sparse)
                 self._add_news(scan, scan_id, past=past)
             moved = self._verdicts(incoming.num_rows, news=news)
             lost = {"gone": 0, "held": 0}
@@ -138,7 +139,7 @@ class PriceLog:
 
     # -- listed ---------------------------------------------------------------------------
 
-    def _take_news(self, scan: Scan, incoming: pa.Table) -> None:
+    def _take_news(self, scan: Scan, incoming: pa.Table, *, sparse: bool) -> None:
         """Gather what the tape must hear of, number new series, and hold back what must wait."""
         start = self._counters.get(scan.provider, 0)
         rows = self._con.sql("select n from seen order by n").to_arrow_table()["n"]
@@ -149,7 +150,7 @@ class PriceLog:
         if scan.origin is not Origin.CORRECTION:
             self._run(DEAR, {"provider": scan.provider})
             self._hold_unit()
-            if not self._is_sparse(scan):
+            if not sparse:
                 self._hold_many(scan)
 
     def _is_sparse(self, scan: Scan) -> bool:

@@ -1,12 +1,14 @@
 """Words that people type, read: moments, spans, money. Each refusal says what would be right."""
 
 import re
-from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import click
+
+from gputape.store import moments
+from gputape.store.errors import BadInput
 
 # plain digits only: DuckDB 1.5.5 reads Decimal("1E+2") as 1.00
 FIGURE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
@@ -20,29 +22,22 @@ class Moment(click.ParamType["datetime"]):
     """2026-08-01, 2026-08-01T06:00, with or without a zone (UTC when without)."""
 
     name = "time"
+    read = staticmethod(moments.end)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return an aware datetime; a bare date means the end of that day."""
+        """Return a moment in UTC; a bare date means the end of that day."""
         if isinstance(value, datetime):
             return value
-        with suppress(ValueError):
-            return datetime.combine(date.fromisoformat(value), time.max, UTC)
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2026-08-01 or 2026-08-01T06:00", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return self.read(value)
+        except BadInput as error:
+            self.fail(str(error), param, ctx)
 
 
 class Start(Moment):
     """As `Moment`, but a bare date means its beginning: what `--since` starts with."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return an aware datetime."""
-        if isinstance(value, str):
-            with suppress(ValueError):
-                return datetime.combine(date.fromisoformat(value), time(), UTC)
-        return super().convert(value, param, ctx)
+    read = staticmethod(moments.start)
 
 
 class Span(click.ParamType["timedelta"]):
