@@ -25,6 +25,7 @@ from gputape.store.roll import Roller
 from gputape.store.rows import append, offer_table
 from gputape.store.scan import OK, UNCHANGED, Counts, Listing, Scan
 from gputape.store.sidelog import SideLog
+from gputape.store.today import keep_today
 from gputape.store.turns import FRAMES, PATIENCE_S, Alone
 
 T = TypeVar("T")
@@ -267,7 +268,7 @@ class Recorder:
                     self._roll(provider, until, now)
         with self._turns.sole("today") as ours:
             if ours:
-                self._whole(self._roller.keep_today)
+                self._whole(lambda: keep_today(self.con))
         self._checkpoint()
 
     def _frame(self) -> None:

@@ -128,20 +128,6 @@ class Roller:
         self._until[provider] = max(until, since)
         self._touched.discard(provider)
 
-    def keep_today(self) -> None:
-        """Write down the days that are not over, up to the newest scan."""
-        con = self._con
-        if con.execute("select today_is_known()").fetchall() == [(True,)]:
-            return
-        con.execute(
-            "create or replace temp table so_far as select d.*, "
-            "newest_id() as up_to_id from days_of(null, first_open_day(), "
-            "least(last_covered_day(), (now() at time zone 'UTC')::date) + 1) d "
-            "anti join rolled r on r.provider = d.provider and r.day = d.day"
-        )
-        con.execute("delete from today")
-        con.execute("insert into today by name select * from so_far")
-
     def _first_day(self, provider: str) -> date | None:
         found: date | None = self._con.execute(
             "select min((observed_at at time zone 'UTC')::date) from scan where provider = ? "

@@ -33,6 +33,7 @@ from gputape.store.errors import BadInput, Busy, Damaged, NoTape, TapeError, Too
 from gputape.store.literal import literal
 from gputape.store.migrate import HERE, has_our_views, migrate
 from gputape.store.places import Where
+from gputape.store.today import keep_today
 
 if TYPE_CHECKING:
     import duckdb
@@ -199,6 +200,8 @@ def publish(con: "duckdb.DuckDBPyConnection", path: Where) -> None:
     if not isinstance(path, Path):
         return
     place = Place(path)
+    if has_our_views(con):  # a file that lost them is judged below
+        keep_today(con)
     con.execute("checkpoint")
     # somebody who opened the old copy read-write may have left a log that is not ours
     _log(place.published).unlink(missing_ok=True)

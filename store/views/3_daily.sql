@@ -163,24 +163,25 @@ create or replace macro today_is_known() as (
     coalesce((select max(up_to_id) from today), 0) = coalesce(newest_id(), 0)
 );
 
--- Like for like, day by day, the last up to now: what `v_daily` sums up.
+-- Like for like, day by day, the last up to the newest scan that was published: what `v_daily`
+-- sums up. A day that was rolled since `today` was written is told by its roll.
 create or replace view v_days as
 select * from v_rolled
 union all by name
-select * exclude (up_to_id) from today where today_is_known()
-union all by name
--- of no provider when `today` knows it all
-select d.* from days_of(case when today_is_known() then '' end, first_open_day(),
-    least(last_covered_day(), (now() at time zone 'UTC')::date) + 1) d
-anti join rolled r on r.provider = d.provider and r.day = d.day;
+select t.* exclude (up_to_id) from today t
+anti join rolled r on r.provider = t.provider and r.day = t.day;
 
 -- Day by day: the cheapest of each provider, GPU and option, and how far prices spread. What others
 -- kept (`source`) has rows of its own.
 create or replace view v_daily as
-with unit as (
-    select d.*, case when d.currency = 'USD' then 1
-        when x.day > d.day - 8 then x.usd_per_unit::double end as rate
-    from v_days d asof left join fx x on x.currency = d.currency and d.day >= x.day
+with rates as (
+    -- a rate holds for the week after its day; by equality, for an ASOF join sorts every row of a year
+    select currency, day + after as day, max_by(usd_per_unit, day)::double as rate
+    from fx, range(8) days(after) group by all
+),
+unit as (
+    select d.*, case when d.currency = 'USD' then 1 else x.rate end as rate
+    from v_days d left join rates x on x.currency = d.currency and x.day = d.day
 )
 select day, provider, source, gpu, option,
     (min(open * rate))::decimal(18,6) as open_usd_gpu_hour,

@@ -301,11 +301,26 @@ def test_the_daily_view_shows_days_before_they_are_over(t: Tape) -> None:
     """Today is in `v_daily`, as far as it has been seen and what was seen stands."""
     t.scan(offer(price="16"), after_hours=0)
     t.scan(offer(price="8"), after_hours=2)
+    t.recorder.settle(START + timedelta(hours=2))
     (row,) = t.ask(
         "select low_usd_gpu_hour::double, close_usd_gpu_hour::double, mean_usd_gpu_hour::double, "
         "hours from v_daily"
     )
     assert row == (1.0, 1.0, 1.5, 4.0)
+
+
+def test_a_reader_is_told_the_day_that_is_not_over(tmp_path: Path) -> None:
+    """What is published holds today, also when its writer left before settling."""
+    path = tmp_path / "tape.duckdb"
+    daily = "select low_usd_gpu_hour::double, hours from v_daily"
+    with tape.writing(path, START) as con:
+        Tape(Recorder(con)).scan(offer(price="16"), after_hours=0)
+        tape.publish(con, path)
+        with tape.reading(path) as reader:
+            assert reader.execute(daily).fetchall() == [(2.0, 2.0)]
+        Tape(Recorder(con)).scan(offer(price="8"), after_hours=1)
+    with tape.reading(path) as reader:  # publishes what the writer committed and left
+        assert reader.execute(daily).fetchall() == [(1.0, 3.0)]
 
 
 def test_a_part_s_gone_series_do_not_touch_another_part(t: Tape) -> None:
