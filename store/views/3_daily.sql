@@ -176,7 +176,7 @@ anti join rolled r on r.provider = t.provider and r.day = t.day;
 create or replace view v_daily as
 with rates as (
     -- a rate holds for the week after its day; by equality, for an ASOF join sorts every row of a year
-    select currency, day + after as day, max_by(usd_per_unit, day)::double as rate
+    select currency, day + after::integer as day, max_by(usd_per_unit, day)::double as rate
     from fx, range(8) days(after) group by all
 ),
 unit as (
