@@ -200,12 +200,25 @@ def publish(con: "duckdb.DuckDBPyConnection", path: Where) -> None:
     if not isinstance(path, Path):
         return
     place = Place(path)
-    if has_our_views(con):  # a file that lost them is judged below
-        keep_today(con)
-    con.execute("checkpoint")
+    _settle(con, place)
     # somebody who opened the old copy read-write may have left a log that is not ours
     _log(place.published).unlink(missing_ok=True)
     _put_copy(place.writer, place.published, 0o444, _written_at_ns(place))
+
+
+def _settle(con: "duckdb.DuckDBPyConnection", place: Place) -> None:
+    """Write today down, and everything into the one file that is copied."""
+    import duckdb  # noqa: PLC0415  # same
+
+    try:
+        if has_our_views(con):  # a file that lost them is judged by its copy
+            keep_today(con)
+        con.execute("checkpoint")
+    except duckdb.Error as error:
+        line = str(error).splitlines()[0]
+        raise Damaged(
+            f"{place.writer} can not be published ({line}): free disk space, nothing is lost"
+        ) from None
 
 
 def _put_copy(source: Path, target: Path, mode: int, time_ns: int) -> None:

@@ -106,10 +106,10 @@ def test_killed_while_recording_nothing_that_was_acknowledged_is_lost(tmp_path: 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 6 MB."""
+    """A disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root, and a kernel that lets it")
     yield folder
@@ -120,7 +120,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(disk: Path) -> None:
     """The one who records is told to free space; with space again, everything is there."""
     path = disk / "tape.duckdb"
-    (disk / "ballast").write_bytes(b"x" * 1_500_000)
+    (disk / "ballast").write_bytes(b"x" * 3_500_000)
     process = started(path, 10_000)
     out, error = process.communicate()
     acknowledged = len(out.splitlines()) - 1
