@@ -19,6 +19,7 @@ VIEWS = {
     "v_gpus": "accelerators, their facts, and what they cost now",
     "v_rejects": "quotes that could not become offers",
     "v_interruptions": "how often spot is taken back",
+    "v_tokens": "what a million hosted tokens cost now",
     "v_providers": "who sells, and how often we look",
     "v_sources": "who kept what was imported, and under which licence",
 }

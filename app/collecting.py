@@ -20,7 +20,7 @@ from gputape.scrapers.archive import Archive
 from gputape.scrapers.collect import Outcome, Report, Run, collect, read_alike, reread
 from gputape.scrapers.http import Pace, Visit, client
 from gputape.scrapers.recording import Recording, Replay
-from gputape.scrapers.registry import ADAPTERS
+from gputape.scrapers.registry import ADAPTERS, recorded
 from gputape.scrapers.retention import sweep
 from gputape.scrapers.robots import Robots
 from gputape.store import tape
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 PAUSE = timedelta(milliseconds=250)  # between two requests to one host
 PUBLISH_EVERY_S = 60
+DUE = 0.6  # of a cadence, as in a lake (`sharing.FRESH`)
+LAST_LOOK = """
+select max(observed_at) from scan where provider = ? and status in ('ok', 'unchanged')
+"""
 GPU_COLUMNS = (
     "id", "name", "vendor", "family", "architecture", "memory_gib", "bandwidth_gb_s",
     "bf16_tflops", "fp16_tflops", "fp8_tflops", "tdp_w", "scaleup_gb_s", "form_factor",
@@ -63,6 +67,8 @@ class Plan:
     secrets: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = _now
     stopped: Callable[[], bool] = lambda: False
+    hosted: Sequence[Adapter] = ()
+    """Lists of hosted token prices, each asked when its newest look is a cadence old."""
     keep: timedelta | None = None
     """How long raw bytes are kept; None for ever."""
     notes: list[str] = field(default_factory=list)
@@ -81,6 +87,8 @@ def run(plan: Plan, report: Report) -> list[Outcome]:
         outcomes = _collect(plan, plan.adapters, recorder, report, stack, publish, shared)
         if _needs_rates(plan, recorder):
             outcomes += _collect(plan, [ecb], recorder, report, stack, publish, shared)
+        if due := [found for found in plan.hosted if _is_due(plan, recorder, found)]:
+            outcomes += _collect(plan, due, recorder, report, stack, publish, shared)
         if plan.keep:
             sweep(recorder.con, Archive(archive_of(plan.db)), plan.now(), plan.keep)
         return outcomes
@@ -205,6 +213,16 @@ def _needs_rates(plan: Plan, recorder: Recorder) -> bool:
     foreign = recorder.con.execute("select 1 from price_log where currency <> 'USD' limit 1")
     recorded = plan.replay is None or (plan.replay / ecb.PROVIDER.slug).exists()
     return bool(foreign.fetchall()) and recorded and not plan.stopped()
+
+
+def _is_due(plan: Plan, recorder: Recorder, found: Adapter) -> bool:
+    """Whether a list is old enough to be asked again, or a recording has an answer of it."""
+    slug = found.PROVIDER.slug
+    if plan.stopped() or plan.replay:
+        return not plan.stopped() and bool(plan.replay and recorded(plan.replay, [found]))
+    (at,) = recorder.con.execute(LAST_LOOK, [slug]).fetchall()[0]
+    # daily means daily also when today's collection begins a little earlier than yesterday's
+    return at is None or plan.now() - at > DUE * found.PROVIDER.cadence
 
 
 def _run(plan: Plan, known: Memory, visit: Callable[[Adapter], Visit]) -> Run:

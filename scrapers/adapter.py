@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption, Quote, Rate
+from gputape.scrapers.token_quote import TokenQuote
 from gputape.store.offer import Option
 
 
@@ -111,6 +112,6 @@ class Adapter(Protocol):
         """Ask for every part."""
         ...
 
-    def parse(self, pages: Sequence[Page], /) -> Iterable[Quote | Interruption | Rate]:
+    def parse(self, pages: Sequence[Page], /) -> Iterable[Quote | Interruption | Rate | TokenQuote]:
         """Read the pages of one part: no network, no clock, no environment."""
         ...

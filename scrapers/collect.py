@@ -26,6 +26,7 @@ from gputape.scrapers.http import Part, Session, Stopped, Visit
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption
 from gputape.scrapers.reading import read
+from gputape.scrapers.tokens import judge_tokens
 from gputape.store.errors import BadInput, GputapeError
 from gputape.store.facts import generation
 from gputape.store.offer import Origin
@@ -324,11 +325,13 @@ def _read(adapter: Adapter, part: Part, run: Run) -> Read:
         said = read(adapter, part.pages)
     except SourceError as error:
         return Read(_scan(adapter, part, run, error=error))
-    scan = replace(_scan(adapter, part, run), quotes=len(said.quotes))
+    scan = replace(_scan(adapter, part, run), quotes=len(said.quotes) + len(said.tokens))
     verdict = judge.normalise(adapter.PROVIDER.slug, said.quotes, scan.observed_at)
+    tokens, dropped = judge_tokens(adapter.PROVIDER.slug, said.tokens)
     listing = Listing(
         offers=verdict.offers,
-        rejects=verdict.rejects,
+        rejects=[*verdict.rejects, *dropped],
+        tokens=tokens,
         interruptions=[
             InterruptionRow(**asdict(risk)) for risk in said.interruptions if _is_sound(risk)
         ],

@@ -11,6 +11,7 @@ from gputape.scrapers.challenge import refuse_challenge
 from gputape.scrapers.errors import Changed, SourceError
 from gputape.scrapers.page import Page
 from gputape.scrapers.quote import Interruption, Quote, Rate
+from gputape.scrapers.token_quote import TokenQuote
 from gputape.store.errors import Damaged
 
 
@@ -21,13 +22,16 @@ class Said:
     quotes: list[Quote] = field(default_factory=list)
     interruptions: list[Interruption] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
+    tokens: list[TokenQuote] = field(default_factory=list)
 
-    def add(self, found: Quote | Interruption | Rate) -> None:
+    def add(self, found: Quote | Interruption | Rate | TokenQuote) -> None:
         """Put a record where it belongs."""
         if isinstance(found, Quote):
             self.quotes.append(found)
         elif isinstance(found, Interruption):
             self.interruptions.append(found)
+        elif isinstance(found, TokenQuote):
+            self.tokens.append(found)
         else:
             self.rates.append(found)
 

@@ -45,7 +45,11 @@ def _of_series(where: str, detail: str, table: str = "price_log", seen: str = "o
 
 def _pointing(table: str, column: str, seen: str = "null::timestamptz") -> Rule:
     """Return the rule that a table's column names scans that there are."""
-    provider = "p.provider" if table in ("scan", "reject", "interruption") else "null::varchar"
+    provider = (
+        "p.provider"
+        if table in ("scan", "reject", "interruption", "token_price")
+        else "null::varchar"
+    )
     return Rule(
         f"{table}.{column}",
         f"rows of {table} name a scan that there is not",
@@ -91,6 +95,7 @@ SCANS = (
     _pointing("page", "scan_id", "p.fetched_at"),
     _pointing("reject", "scan_id", "p.seen_at"),
     _pointing("interruption", "scan_id", "p.observed_at"),
+    _pointing("token_price", "scan_id", "p.observed_at"),
     _pointing("series_fact", "scan_id"),
     Rule(
         "counts",
@@ -267,7 +272,23 @@ SERIES = (
     ),
 )
 
-RULES = SCANS + PRICES + SERIES
+# -- hosted tokens --------------------------------------------------------------------------
+
+TOKENS = (
+    Rule(
+        "token price",
+        "token prices are not what their state says",
+        """
+        select provider, model as sku, observed_at as seen, concat(state, ' at ', price_in, ' and ',
+            price_out) as detail from token_price
+        where case state when 'listed' then coalesce(price_in, 0) <= 0
+            or coalesce(price_out, 0) <= 0 or price_cached <= 0
+            else price_in is not null or price_out is not null end
+        """,
+    ),
+)
+
+RULES = SCANS + PRICES + SERIES + TOKENS
 
 # -- the whole log, a slice at a time -------------------------------------------------------
 

@@ -87,6 +87,23 @@ class RateRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """What a million hosted tokens of a model cost; `store/tokenlog.py` keeps this order."""
+
+    model: str
+    host: str | None
+    """Who serves it; None when the list does not say."""
+    price_in: Decimal
+    price_out: Decimal
+    price_cached: Decimal | None
+    currency: str
+    context: int | None
+    tier_from: int | None
+    """Input tokens of a request from which another price holds; None when one price holds."""
+    hub_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Everything one complete scan listed."""
 
@@ -94,6 +111,7 @@ class Listing:
     rejects: Sequence[Reject] = ()
     interruptions: Sequence[InterruptionRow] = ()
     rates: Sequence[RateRow] = ()
+    tokens: Sequence[TokenRow] = ()
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a scan says beside prices: rejects, interruption figures, exchange rates.
+"""What a scan says beside prices: rejects, interruption figures, exchange rates, token prices.
 
 Each is kept by its changes, as prices are: a row when it appears, when it differs, when it goes.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gputape.store.literal import literal
 from gputape.store.rows import append
 from gputape.store.scan import Listing, Reject, Scan
+from gputape.store.tokenlog import TokenLog
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,6 +24,7 @@ class SideLog:
         self._con = con
         self._rejects = self._present_rejects()
         self._risks = self._known_risks()
+        self._tokens = TokenLog(con)
 
     def know_again(self, provider: str) -> None:
         """Know what others recorded of a provider."""
@@ -31,6 +33,7 @@ class SideLog:
         self._rejects = others | self._present_rejects(words)
         risks = {key: said for key, said in self._risks.items() if key[0] != provider}
         self._risks = risks | self._known_risks(words)
+        self._tokens.know_again(provider)
 
     def add(self, scan: Scan, scan_id: int, listing: Listing, *, past: bool = False) -> None:
         """Add what a complete scan said anew; of one of the past, only what it rejected."""
@@ -40,6 +43,7 @@ class SideLog:
         self._add_rejects(scan, scan_id, listing.rejects)
         self._add_interruptions(scan, scan_id, listing)
         self._add_rates(scan, listing)
+        self._tokens.add(scan, scan_id, listing)
 
     def _add_rejects(self, scan: Scan, scan_id: int, rejects: Sequence[Reject]) -> None:
         place = (scan.provider, scan.part)

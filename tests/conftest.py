@@ -88,10 +88,14 @@ def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Non
 def _collect_recorded(db: Path) -> None:
     from gputape.app import collecting
     from gputape.app.cli.progress import Silence
-    from gputape.scrapers.registry import ADAPTERS
+    from gputape.scrapers.registry import ADAPTERS, HOSTED
 
     plan = collecting.Plan(
-        adapters=ADAPTERS, db=db, replay=ROOT / "fixtures", groups=frozenset({"reserved"})
+        adapters=ADAPTERS,
+        hosted=HOSTED,
+        db=db,
+        replay=ROOT / "fixtures",
+        groups=frozenset({"reserved"}),
     )
     collecting.run(plan, Silence())
 

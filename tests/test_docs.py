@@ -11,7 +11,7 @@ import pytest
 from gputape.analysis.views import VIEWS
 from gputape.app.cli.main import VERBS, cli
 from gputape.app.cli.output import FORMATS
-from gputape.scrapers import ecb
+from gputape.scrapers import ecb, openrouter
 from gputape.scrapers.adapter import Provider
 from gputape.scrapers.registry import ADAPTERS
 
@@ -80,10 +80,10 @@ def test_each_provider_has_a_recording(provider: Provider) -> None:
 
 
 def test_each_recording_has_a_provider() -> None:
-    """No folder of `fixtures/` belongs to nobody; `ecb` has rates and sells nothing."""
+    """No folder of `fixtures/` belongs to nobody; `ecb` has rates and `openrouter` tokens."""
     folders = {path.parent.name for path in (ROOT / "fixtures").glob("*/pages.json")}
 
-    assert folders - {ecb.PROVIDER.slug} == {p.slug for p in PROVIDERS}
+    assert folders - {ecb.PROVIDER.slug, openrouter.PROVIDER.slug} == {p.slug for p in PROVIDERS}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.slug)

@@ -1,11 +1,11 @@
-"""Constants with their sources: cited ones by hand, fitted ones by `bench/fit.py`.
+"""Constants with their sources: cited ones by hand, fitted ones by `bench/fit_*.py`.
 
     constant("serving.reserve_gib").value        one number
     constant("mfu.h100.bf16").rows               how many rows a fitted one rests on
 
-`constants.toml` is written by people and says where each number was read; `fitted.toml` is
-written by the script and says on how many rows and with which error. No other module holds a
-number of its own that is not the definition of a unit.
+`constants_*.toml` are written by people and say where each number was read; `fitted_*.toml` are
+written by the scripts and say on how many rows and with which error. No other module holds a
+number of its own that is not the definition of a unit or part of a formula.
 """
 
 import tomllib
@@ -43,9 +43,9 @@ class Constant:
 def constants() -> Mapping[str, Constant]:
     """Every constant by its dotted name."""
     found: dict[str, Constant] = {}
-    for file in ("constants.toml", "fitted.toml"):
-        text = files(__package__).joinpath(file).read_text("utf-8")
-        found |= dict(_flat(tomllib.loads(text)))
+    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name.startswith(("constants", "fitted")) and file.name.endswith(".toml"):
+            found |= dict(_flat(tomllib.loads(file.read_text("utf-8"))))
     return MappingProxyType(found)
 
 

@@ -62,6 +62,24 @@ def within(
     )
 
 
+def combined(one: Estimate, other: Estimate, unit: str) -> Estimate:
+    """Return the product of two figures whose doubts are independent: their logs add in square."""
+    point = one.point * other.point
+    if point == 0:
+        return exact(0, unit, *one.assumptions, *other.assumptions)
+    down, up = (
+        math.exp(math.hypot(math.log(a), math.log(b)))
+        for a, b in (
+            (one.point / max(one.low, 1e-300), other.point / max(other.low, 1e-300)),
+            (one.high / one.point, other.high / other.point),
+        )
+    )
+    return Estimate(
+        point=point, low=point / down, high=point * up, unit=unit,
+        assumptions=once((*one.assumptions, *other.assumptions)),
+    )  # fmt: skip
+
+
 def once(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
     """Return assumptions in their order, each name once."""
     return tuple({a.name: a for a in reversed(list(assumptions))}.values())[::-1]

@@ -42,7 +42,7 @@ def collect(
     """
     from gputape.app import collecting, config
     from gputape.app.cli.progress import watch
-    from gputape.scrapers.registry import ADAPTERS, adapter, chosen, recorded
+    from gputape.scrapers.registry import ADAPTERS, HOSTED, adapter, chosen, recorded
 
     settings, _ = config.load()
     for slug in settings.providers:
@@ -61,6 +61,9 @@ def collect(
         db=db,
         replay=replay,
         record=record,
+        hosted=()
+        if providers
+        else [found for found in HOSTED if found.PROVIDER.slug not in settings.enabled(False)],
         groups=frozenset({"reserved"} if reserved else ()),
         secrets=config.secrets(keys, os.environ),
         stopped=stop.is_set,

@@ -33,6 +33,15 @@ INTERRUPTIONS = """
             partition by provider, sku, region order by observed_at, scan_id) as valid_to, scan_id
     from interruption
 """
+TOKENS = """
+    select * from (
+        select provider, model, host, hub_id, price_in, price_out, price_cached, currency, context,
+            tier_from, state, observed_at as valid_from, lead(observed_at) over (
+                partition by provider, model, host order by observed_at, scan_id) as valid_to,
+            origin, scan_id
+        from token_price
+    ) where state = 'listed' and valid_to is distinct from valid_from
+"""
 SCANS = """
     select scan_id, run_id, provider, part, status, sentence, observed_at, started_at, finished_at,
         stands_s, complete, origin, source, corrects, parser_revision, normaliser,
@@ -111,6 +120,12 @@ TABLES = {
             "provider, sku, region, valid_from",
         ),
         Table(
+            "tokens",
+            "an interval in which a list had one price for a model's tokens",
+            f"select * exclude (state) from ({TOKENS}) where {PROVIDER} and {REACHES}",
+            "provider, model, host, valid_from",
+        ),
+        Table(
             "gpus",
             "an accelerator and its facts",
             f"select * from v_gpu_facts where {GPU}",
@@ -155,6 +170,11 @@ UNITS = {
     "high_usd_gpu_hour": f"{PER_GPU}, of the dearest series",
     "close_usd_gpu_hour": f"{PER_GPU}, of the cheapest series",
     "mean_usd_gpu_hour": f"{PER_GPU}, weighted by time",
+    "price_in": "currency per million input tokens",
+    "price_out": "currency per million output tokens",
+    "price_cached": "currency per million input tokens read from a cache",
+    "context": "tokens",
+    "tier_from": "input tokens of a request",
     "percent": "percent",
     "gpu_count": "GPUs in the sku",
     "term_months": "months",

@@ -49,3 +49,28 @@ with newest as (
 select provider, sku, region, r.low as low_percent, r.high as high_percent,
     r.saving as saving_percent, since
 from newest;
+
+-- What a million hosted tokens cost at a moment, by every list that was looked at by then.
+create or replace macro tokens_at(t) as table
+with newest as (
+    select provider, model, host, max_by({'part': part, 'state': state, 'price_in': price_in,
+        'price_out': price_out, 'price_cached': price_cached, 'currency': currency,
+        'context': context, 'tier_from': tier_from, 'hub_id': hub_id, 'since': observed_at,
+        'origin': origin, 'scan_id': scan_id}, moment(observed_at, scan_id)) as r
+    from token_price where observed_at <= t group by provider, model, host
+)
+select n.provider, n.model, n.host, n.r.hub_id as hub_id,
+    case when n.r.currency = 'USD' then n.r.price_in end as usd_per_million_input,
+    case when n.r.currency = 'USD' then n.r.price_out end as usd_per_million_output,
+    case when n.r.currency = 'USD' then n.r.price_cached end as usd_per_million_cached_input,
+    n.r.context as context, n.r.tier_from as tier_from, n.r.since as since,
+    coalesce(l.last_seen, n.r.since) as last_seen,
+    epoch_us(least(t, now())) - epoch_us(coalesce(l.last_seen, n.r.since))
+        > 1_000_000::bigint * coalesce(l.stands_s, 7200) as stale,
+    n.r.origin as origin, n.r.scan_id as scan_id
+from newest n
+left join looks_at(t, null) l on l.provider = n.provider and l.part = n.r.part
+where n.r.state = 'listed';
+
+-- What they cost now.
+create or replace view v_tokens as from tokens_at('infinity'::timestamptz);

@@ -76,7 +76,8 @@ def test_the_whole_recording_is_partial(gputape: Run, root: Path, db: Path) -> N
     table = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines()[1:]}
 
     assert ran.code == 3
-    assert set(table) == {found.PROVIDER.slug for found in registry.ADAPTERS}
+    everybody = (*registry.ADAPTERS, *registry.HOSTED)
+    assert set(table) == {found.PROVIDER.slug for found in everybody}
     assert {slug for slug, counts in table.items() if counts[1] != "0"} == {"azure"}
     assert len([line for line in ran.err.splitlines() if line.startswith("azure ")]) == 1
     assert "more parts)" in ran.err
@@ -318,6 +319,26 @@ def test_a_plain_collection_leaves_opt_in_providers_out() -> None:
 
     assert opt_in
     assert plain == {found.PROVIDER.slug for found in registry.ADAPTERS} - opt_in
+
+
+def test_a_plain_collection_asks_for_token_prices_too(
+    gputape: Run, root: Path, db: Path, home: Path, tmp_path: Path
+) -> None:
+    """Beside providers comes the list of hosted tokens, unless some are named or it is off."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for slug in ("openrouter", "oracle"):
+        (folder / slug).symlink_to(root / "fixtures" / slug)
+    plain = gputape("collect", "--replay", folder, db=db).out
+    named = gputape("collect", "oracle", "--replay", folder, db=db).out
+    alone = gputape("collect", "openrouter", "--replay", folder, db=db).out
+    (tmp_path / "gputape.toml").write_text("[providers.openrouter]\nenabled = false\n")
+    off = gputape("collect", "--replay", folder, db=db).out
+    asked = [
+        [line.split()[0] for line in out.splitlines()[1:]] for out in (plain, named, alone, off)
+    ]
+
+    assert asked == [["openrouter", "oracle"], ["oracle"], ["openrouter"], ["oracle"]]
 
 
 def test_an_opt_in_provider_runs_when_named() -> None:

@@ -13,7 +13,7 @@ from gputape.store.check import Depth, check, unpublished
 from gputape.store.offer import Offer, Option, Origin, SeriesKey
 from gputape.store.record import Recorder
 from gputape.store.rules import RULES
-from gputape.store.scan import InterruptionRow, Listing, PageRow, Reject, Scan
+from gputape.store.scan import InterruptionRow, Listing, PageRow, Reject, Scan, TokenRow
 
 START = datetime(2026, 11, 1, 9, tzinfo=UTC)
 ONE = "(select min(series_id) from series)"
@@ -28,6 +28,8 @@ HARM = {
     "page.scan_id": "update page set scan_id = 7",
     "reject.scan_id": "update reject set scan_id = 7",
     "interruption.scan_id": "update interruption set scan_id = 7",
+    "token_price.scan_id": "update token_price set scan_id = 7",
+    "token price": "update token_price set price_out = 0 where state = 'listed'",
     "series_fact.scan_id": "update series_fact set scan_id = 7",
     "counts": "delete from price_log where state = 'gone'",
     "price without scan": "update price_log set scan_id = 7 where state = 'suspect'",
@@ -73,7 +75,8 @@ def record(recorder: Recorder, at: datetime, *offers: Offer, **more: Any) -> Non
         last_modified=None, sha256=f"{at:%d%H}" * 16, bytes=10,
     )  # fmt: skip
     listing = Listing(offers=offers, rejects=more.pop("rejects", ()),
-                      interruptions=more.pop("interruptions", ()))  # fmt: skip
+                      interruptions=more.pop("interruptions", ()),
+                      tokens=more.pop("tokens", ()))  # fmt: skip
     words: dict[str, Any] = {
         "run_id": 1, "provider": "acme", "part": "list", "started_at": at, "finished_at": at,
         "observed_at": at, "status": "ok", "quotes": len(offers), "parser_revision": 1,
@@ -90,6 +93,10 @@ def tell(recorder: Recorder) -> None:
     risk = InterruptionRow(
         sku="a", region="eu", low_percent=5, high_percent=10, saving_percent=None
     )
+    token = TokenRow(
+        model="m", host=None, price_in=Decimal(1), price_out=Decimal(2), price_cached=None,
+        currency="USD", context=None, tier_from=None, hub_id=None,
+    )  # fmt: skip
     for hour in range(0, 80, 8):
         at = START + timedelta(hours=hour)
         listed = [offer("a", str(3 + hour % 4)), offer("b", "2")]
@@ -102,6 +109,7 @@ def tell(recorder: Recorder) -> None:
             *listed,
             rejects=[odd] * (hour > 20) + [empty] * (hour > 70),
             interruptions=[risk],
+            tokens=[token] if hour in (0, 16) else [],
         )
         sold = [offer("a", str(2 + hour % 3), "bazaar")]
         record(recorder, at, *sold, provider="bazaar", status="ok" if hour != 32 else "refused")

@@ -19,7 +19,7 @@ from gputape.store.offer import Offer, Option, Origin, SeriesKey
 from gputape.store.places import archive_of, where
 from gputape.store.record import Recorder
 from gputape.store.roll import Roller
-from gputape.store.scan import Counts, Listing, Reject, Scan
+from gputape.store.scan import Counts, Listing, Reject, Scan, TokenRow
 from gputape.store.turns import Together
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
@@ -36,6 +36,7 @@ class Collector:
         self, provider: str, hour: float, *prices: tuple[str, str], part: str = "list", **more: Any
     ) -> Counts:
         at = START + timedelta(hours=hour)
+        tokens = more.pop("tokens", ())
         scan = Scan(
             run_id=1, provider=provider, part=part, started_at=at, finished_at=at, observed_at=at,
             status=more.pop("status", "ok"), quotes=len(prices), parser_revision=1, normaliser="1",
@@ -50,7 +51,7 @@ class Collector:
             Reject(key=_key(provider, sku), reason="unknown gpu", sentence="?", quote_json="{}")
             for sku, price in prices if price == "?"
         ]  # fmt: skip
-        return self.recorder.record(scan, Listing(offers=listed, rejects=rejects))
+        return self.recorder.record(scan, Listing(offers=listed, rejects=rejects, tokens=tokens))
 
     def ask(self, sql: str) -> Any:
         return self.recorder.con.execute(sql).fetchall()
@@ -100,6 +101,32 @@ def test_each_knows_what_the_other_recorded(collector: Callable[[], Collector]) 
     assert one.ask("select count(*), count(distinct series_id) from series") == [(3, 3)]
     assert one.ask("select count(*) from reject") == [(1,)]
     assert check(one.recorder.con, Depth.DEEP) == []
+
+
+@pytest.mark.slow
+def test_token_prices_of_one_are_known_to_the_other(collector: Callable[[], Collector]) -> None:
+    """A list that two look at in turns has a row a change, and answers for any moment."""
+    one, two = collector(), collector()
+    cheap, dear = (
+        TokenRow(model="m", host=None, price_in=Decimal(usd), price_out=Decimal(usd),
+                 price_cached=None, currency="USD", context=None, tier_from=None, hub_id=None)
+        for usd in (1, 2)
+    )  # fmt: skip
+    for hour, (who, tokens) in enumerate(
+        [(one, [cheap]), (two, [cheap]), (one, [dear]), (two, [dear]), (one, []), (two, [])]
+    ):
+        who.look("list", hour, tokens=tokens)
+    moment = START + timedelta(hours=3)
+    then = two.recorder.con.execute(
+        "select usd_per_million_input, since from tokens_at($at::timestamptz)", {"at": moment}
+    ).fetchall()
+
+    assert two.ask("select state, price_in from token_price order by scan_id") == [
+        ("listed", 1), ("listed", 2), ("gone", None),
+    ]  # fmt: skip
+    assert then == [(Decimal(2), START + timedelta(hours=2))]
+    assert two.ask("from v_tokens") == []
+    assert check(two.recorder.con, Depth.DEEP) == []
 
 
 @pytest.mark.slow
