@@ -29,6 +29,7 @@ from gputape.store.errors import BadInput
 T = TypeVar("T")
 Kind = Literal["train", "finetune", "batch", "serve"]
 OPTIONS = ("on_demand", "spot", "reserved")
+USUAL_SEQUENCE = 4096
 PERIODS_HOURS = {"month": 720.0, "day": 24.0, "hour": 1.0}
 
 
@@ -39,7 +40,8 @@ class TrainWork:
     tokens: float
     """Of the data set, once through."""
     method: Method = "pretrain"
-    seq_len: int = 4096
+    seq_len: int | None = None
+    """None is 4,096, or the model's context where that is shorter."""
     epochs: float = 1
     padding: float = 0
     precision: str | None = None
@@ -136,10 +138,16 @@ class Job:
         work = self.work
         assert isinstance(work, TrainWork)  # noqa: S101 - a kind has its work
         return Training(
-            model=self.model, tokens=work.tokens, seq_len=work.seq_len, method=work.method,
+            model=self.model, tokens=work.tokens, seq_len=self.seq_len, method=work.method,
             epochs=work.epochs, padding=work.padding, precision=work.precision,
             teacher=model(work.teacher) if work.teacher else None, micro_batch=work.micro_batch,
         )  # fmt: skip
+
+    @property
+    def seq_len(self) -> int:
+        """Tokens of a training sequence."""
+        assert isinstance(self.work, TrainWork)  # noqa: S101 - a kind has its work
+        return self.work.seq_len or min(USUAL_SEQUENCE, self.model.max_context or USUAL_SEQUENCE)
 
     @property
     def max_nodes(self) -> int:
@@ -294,7 +302,7 @@ def _check_training(made: Job, work: TrainWork) -> None:
         raise BadInput(f"{work.method} is fine-tuning: `cost finetune --method {work.method}`")
     if made.kind == "finetune" and work.method == "pretrain":
         raise BadInput("pre-training is `cost train`")
-    _check_context(made.model, work.seq_len)
+    _check_context(made.model, made.seq_len)
     made.training  # noqa: B018 - its own checks of tokens, epochs, padding
 
 

@@ -85,7 +85,7 @@ BILLED = "greatest(least_s, ceil(({hours} + {setup}) * 3600 / step_s) * step_s) 
 COLUMNS = (
     "usd", "usd_low", "usd_high", "hours", "low", "high", "provider", "sku", "region", "zone",
     "option", "tier", "term_months", "payment", "gpu", "gpu_count", "instances", "usd_hour",
-    "extra_usd", "gbit_s", "billing_known", "market", "relay", "stale", "last_seen", "rate", "way",
+    "extra_usd", "gbit_s", "billing_known", "market", "relay", "available", "stale", "last_seen", "rate", "way",
     "series_id",
 )  # fmt: skip
 
@@ -122,6 +122,7 @@ class Ranked:
     left_out: dict[str, int]
     matched: int
     ways: dict[tuple[str, Decimal], list[Way]] = field(repr=False)
+    """All ways of each shape, priced or not."""
 
     @property
     def best(self) -> Priced | None:
@@ -145,10 +146,10 @@ def rank(
     answer = offers(con, _question(job, as_of), now)
     con.execute(PRICED.format(
         allowed=literal(sorted(job.buy.allowed)), term=job.buy.term_months or 0,
-        networks=_values((*key, speed) for key, speed in networks().items()),
+        networks=network_values(),
     ))  # fmt: skip
     chosen = choices(job, con.execute(SHAPES).fetchall())
-    _rank(con, job, chosen.rows)
+    paid(con, job, chosen.rows)
     left_out = _left_out(con)
     rows = _rows(con, chosen, _order(limit, each_provider=each_provider))
     matched = con.execute("select count(*) from ranked where why is null").fetchall()[0][0]
@@ -164,7 +165,8 @@ def _question(job: Job, as_of: datetime | None) -> Question:
     )  # fmt: skip
 
 
-def _rank(con: "duckdb.DuckDBPyConnection", job: Job, rows: Sequence[tuple[Any, ...]]) -> None:
+def paid(con: "duckdb.DuckDBPyConnection", job: Job, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Make `ranked` of `priced`: what the job costs on each offer, or why it does not run there."""
     buy = job.buy
     hours = {
         name: "hours" if job.kind == "serve" else BILLED.format(hours=column, setup=buy.setup_hours)
@@ -220,6 +222,11 @@ def _left_out(con: "duckdb.DuckDBPyConnection") -> dict[str, int]:
         "order by count(*) desc, why"
     ).fetchall()
     return dict(rows)
+
+
+def network_values() -> str:
+    """Return what is known of networks, as rows of SQL: provider, sku, Gbit/s of an instance."""
+    return _values((*key, speed) for key, speed in networks().items())
 
 
 def _values(rows: Iterable[Sequence[Any]]) -> str:

@@ -85,6 +85,8 @@ def _train(job: Job, gpu: Gpu, count: int) -> Iterator[Way]:
     precision = parsed(work.precision or "bf16").name
     if not supports(gpu, precision) and not (work.precision is None and supports(gpu, "fp16")):
         raise _CanNotError(f"no {precision}")
+    if gpu.family.startswith("inferentia"):
+        raise _CanNotError("made for inference only")
     if gpu.bf16_tflops is None and gpu.fp16_tflops is None:
         raise _CanNotError("no 16-bit arithmetic that is known")
     instances = 1
@@ -108,7 +110,8 @@ def _fits(job: Job, work: TrainWork, gpu: Gpu, count: int, instances: int) -> tu
         if needed.point <= most:
             tight = ("memory is tight",) if needed.high > most else ()
             spread = f"{work.sharding}" + (f", tensor parallel {tensor}" if tensor > 1 else "")
-            return (f"{needed.point:.0f} of {gpu.memory_gib:.0f} GiB a GPU", spread, *tight)
+            used = f"{needed.point:.0f} of {gpu.memory_gib:.0f} GiB a GPU"
+            return (used, spread, *tight, *needs(gpu))
     return ()
 
 
@@ -151,7 +154,7 @@ def _batch(job: Job, gpu: Gpu, count: int) -> Iterator[Way]:
         rate = served.tokens_s * (copies * instances * 3600)
         yield Way(
             gpu=gpu.id, gpu_count=Decimal(count), instances=instances, served=served,
-            replicas=copies * instances, notes=(precision, _copies(copies, each)),
+            replicas=copies * instances, notes=(precision, _copies(copies, each), *needs(gpu)),
             hours=rate.map(lambda hourly: tokens / hourly, "hours").because(*served.assumptions),
         )  # fmt: skip
         instances *= 2
@@ -189,7 +192,7 @@ def _serve(job: Job, gpu: Gpu, count: int) -> Iterator[Way]:
         if best is None or instances < best.instances:
             best = Way(
                 gpu=gpu.id, gpu_count=Decimal(count), instances=instances, served=served,
-                replicas=needed, notes=(precision, _copies(needed, each)),
+                replicas=needed, notes=(precision, _copies(needed, each), *needs(gpu)),
                 hours=exact(1, "hours", *served.assumptions),
             )  # fmt: skip
     if best:
@@ -200,6 +203,12 @@ def _serve(job: Job, gpu: Gpu, count: int) -> Iterator[Way]:
 
 def _copies(copies: int, each: int) -> str:
     return f"{copies} replica{'s' if copies > 1 else ''} of {each} GPU{'s' if each > 1 else ''}"
+
+
+def needs(gpu: Gpu) -> tuple[str, ...]:
+    """Return what a part wants of the software, where it is not CUDA."""
+    return {"AMD": ("needs ROCm",), "AWS": ("needs Neuron",), "Google": ("needs XLA",),
+            "Intel": ("needs Intel's own stack",)}.get(gpu.vendor, ())  # fmt: skip
 
 
 def _sizes(count: int) -> list[int]:

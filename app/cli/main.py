@@ -24,6 +24,7 @@ VERBS = {
     "offers": ("offers", "What a GPU hour costs now, or at a moment, cheapest first."),
     "history": ("history", "How prices of a GPU or a sku went, as intervals."),
     "changes": ("history", "Which prices moved."),
+    "cost": ("cost", "What a whole job costs on the cheapest offer that can run it."),
     "spread": ("spread", "How far sellers of the same thing are apart."),
     "index": ("index", "Where a GPU's price stands, and the proof of it."),
     "commit": ("commitment", "Whether a reserved price is worth it."),
