@@ -182,7 +182,7 @@ def _ranked(db: Path, found: "Job", asked: Mapping[str, Any], show: Any) -> None
         elif asked["frontier"] and ranked.best:
             show.frontier(frontier(con, ranked), ranked)
         else:
-            hosts = show.hosts(con, found, asked["as_of"] or show.now) if (
+            hosts = show.hosts(con, ranked, asked["as_of"] or show.now) if (
                 found.kind == "serve") else None  # fmt: skip
             show.ranked(ranked, hosts, explain=asked["explain"])
 

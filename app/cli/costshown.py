@@ -81,17 +81,19 @@ class Shown:
                int(point.way.gpu_count) * point.way.instances, point.way.instances]  # fmt: skip
         finish([row], columns, self.fmt, self.output, _about(ranked))
 
-    def hosts(self, con: "duckdb.DuckDBPyConnection", job: Job, as_of: datetime) -> list[str]:
-        """Return what hosts take for the same tokens, and where this job lies."""
+    def hosts(self, con: "duckdb.DuckDBPyConnection", ranked: Ranked, as_of: datetime) -> list[str]:
+        """Return what hosts take for the same tokens, and from which volume the cheapest wins."""
         from gputape.analysis.tokens import cheapest, hosted_prices
 
+        job = ranked.job
         work = job.work
         assert isinstance(work, ServeWork)  # noqa: S101 - asked of a service only
         prices = hosted_prices(con, job.model, as_of)
         best = cheapest(prices, work.input_tokens, work.output_tokens)
         if best is None:
             return [f"no host is known to serve {job.model.name}"]
-        return list(_beside(best, work))
+        even = _even(ranked.best, work, best) if ranked.best else ()
+        return [*_beside(best, work), *even]
 
 
 def _beside(best: "HostedPrice", work: ServeWork) -> Iterator[str]:
@@ -101,6 +103,26 @@ def _beside(best: "HostedPrice", work: ServeWork) -> Iterator[str]:
     yield (
         f"hosted: {best.host} takes ${half_up(blended, 3)} a million tokens of this mix "
         f"({best.source}), ${month:,} a month for the same {tokens_day:,.0f} tokens a day"
+    )
+
+
+def _even(one: Priced, work: ServeWork, best: "HostedPrice") -> Iterator[str]:
+    """Say from which volume the cheapest offer costs less than the host, and whether it can."""
+    from gputape.analysis.tokens import break_even
+
+    if one.way.served is None:
+        return
+    written = one.way.served.tokens_s.point * one.way.replicas
+    capacity = written * (work.input_tokens + work.output_tokens) / work.output_tokens
+    blended = best.usd_per_million(work.input_tokens, work.output_tokens)
+    even = break_even(one.usd, capacity, blended)
+    reach = (
+        f"{half_up(even.share_of_capacity * 100, 0)} % of what it can do" if even.reachable
+        else "more than it can do"
+    )  # fmt: skip
+    yield (
+        f"break-even: {even.tokens_day:,.0f} tokens a day on {one.offer['provider']} "
+        f"{one.offer['sku']}, {reach}"
     )
 
 
