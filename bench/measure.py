@@ -43,6 +43,22 @@ class Line:
         return (self.name, *sides, self.ratio, self.goal, met)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One figure that has a goal and nothing beside it."""
+
+    name: str
+    ours: str
+    more: str = ""
+    goal: str = ""
+    met: bool = True
+
+    def cells(self) -> tuple[str, ...]:
+        """Return what a table shows of it."""
+        met = ("met" if self.met else "NOT MET") if self.goal else ""
+        return (self.name, self.ours, "", self.more, self.goal, met)
+
+
 def faster(name: str, ours: float, theirs: float, unit: str, goal: float | None = None) -> Line:
     """Say how many times less ours takes than theirs; the goal is at least so many."""
     times = theirs / ours

@@ -3,7 +3,7 @@
 Both sides of a ratio are measured in this run, in turn, several times; figures are medians, so
 a machine that also does other work bends them less. Temporary files are removed at the end.
 
-    python bench/run.py [--write] [--only NAME] [--repeats 5] [--scale 1]
+    python bench/run.py [--write] [--only NAME] [--repeats 5] [--scale 1] [--calib FOLDER]
 """
 
 import argparse
@@ -13,24 +13,29 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cold_start
 import ec2_offer_csv
+import job
 import offers_vs_gpuhunt
+import physics
 import record_scan
 import snapshots
 import year
-from measure import Line
+from measure import Judged, Line
 
-BENCHMARKS: dict[str, Callable[[Path, float, int], list[Line]]] = {
+BENCHMARKS: dict[str, Callable[[Path, float, int], Sequence[Line | Judged]]] = {
     "offers": offers_vs_gpuhunt.measure,
     "record": record_scan.measure,
     "csv": ec2_offer_csv.measure,
     "start": cold_start.measure,
     "year": year.measure,
     "import": snapshots.measure,
+    "job": job.measure,
+    "physics": partial(physics.measure, physics.CALIB),
 }
 HEADER = ("what, against what", "ours", "theirs", "ours takes", "goal", "")
 PAGE = """# Results
@@ -52,10 +57,11 @@ def main() -> None:
     asked = arguments()
     began = time.monotonic()
     print(machine(), row(HEADER), sep="\n", flush=True)
-    lines: list[Line] = []
-    for name in asked.only or BENCHMARKS:
+    lines: list[Line | Judged] = []
+    every = BENCHMARKS | {"physics": partial(physics.measure, asked.calib)}
+    for name in asked.only or every:
         with tempfile.TemporaryDirectory(prefix="gputape-bench-") as folder:
-            found = BENCHMARKS[name](Path(folder), asked.scale, asked.repeats)
+            found = every[name](Path(folder), asked.scale, asked.repeats)
         for line in found:
             print(row(line.cells()), flush=True)
         lines += found
@@ -71,13 +77,14 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--only", action="append", choices=BENCHMARKS, help="repeatable")
     words.add_argument("--repeats", type=int, default=5)
     words.add_argument("--scale", type=float, default=1.0, help="0.01: a hundredth of the data")
+    words.add_argument("--calib", type=Path, default=physics.CALIB, help="measured rows")
     return words.parse_args()
 
 
 def row(cells: Sequence[str]) -> str:
     """Return one line for a terminal."""
     name, ours, theirs, ratio, goal, met = cells
-    return f"{name:72} {ours:>12} {theirs:>12}  {ratio:14} {goal:15} {met}".rstrip()
+    return f"{name:72} {ours:>12} {theirs:>12}  {ratio:24} {goal:15} {met}".rstrip()
 
 
 def _version(name: str) -> str:
@@ -100,7 +107,7 @@ def machine() -> str:
     )
 
 
-def report(lines: Sequence[Line], repeats: int) -> str:
+def report(lines: Sequence[Line | Judged], repeats: int) -> str:
     """Return the results as a page."""
     cells = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
     table = "\n".join("| " + " | ".join(words) + " |" for words in cells)

@@ -35,7 +35,7 @@ def ratio(line: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["record", "csv", "start", "import"])
+@pytest.mark.parametrize("name", ["record", "csv", "start", "import", "job"])
 def test_a_benchmark_prints_a_ratio_for_each_comparison(name: str) -> None:
     """Each comparison is one line with its ratio."""
     lines = run("--only", name)
@@ -48,6 +48,25 @@ def test_both_programs_give_the_same_answer_before_they_are_timed() -> None:
     """The comparison with gpuhunt ends in an error unless its prices are ours."""
     pytest.importorskip("gpuhunt")
     assert all(ratio(line) > 0 for line in run("--only", "offers"))
+
+
+def test_without_measured_rows_physics_says_what_it_needs(tmp_path: Path) -> None:
+    """The measured rows are no part of the program: one line asks for their folder."""
+    (line,) = run("--only", "physics", "--calib", str(tmp_path))
+
+    assert line == "physics needs the measured rows: --calib FOLDER"
+
+
+@pytest.mark.slow
+def test_physics_is_judged_on_measured_rows(shared: Path) -> None:
+    """Each kind has a line with its median error, and one with what its intervals cover."""
+    lines = run("--only", "physics", "--calib", str(shared / "workload/calib"))
+
+    for kind in ("train-run", "train-throughput", "mlperf-lora", "online", "offline", "batch-1"):
+        own = [line for line in lines if line.startswith(kind)]
+        assert any("median error on" in line and "in 2x" in line for line in own), kind
+        assert any("covered by 80 % intervals" in line for line in own), kind
+    assert not any("NOT MET" in line and "median" in line for line in lines)
 
 
 def test_every_benchmark_is_written_down() -> None:

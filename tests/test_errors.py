@@ -71,9 +71,12 @@ def test_nothing_that_we_raise_past_the_house_is_outside_the_tree() -> None:
     """An exception class of ours that is no `GputapeError` never leaves its own module's care.
 
     Those there are, are signals inside a collection: a rejected quote, a figure that is none,
-    a stop, a request that a recording lacks, a shape that can not run a job.
+    a stop, a request that a recording lacks, a shape that can not run a job,
+    an address that is not to be reached.
     """
-    signals = {"Rejected", "Unreadable", "Stopped", "NotInRecording", "_Left", "_CanNotError"}
+    signals = {
+        "Rejected", "Unreadable", "Stopped", "NotInRecording", "_Left", "_CanNotError", "Forbidden",
+    }  # fmt: skip
     ours = {
         name
         for folder in FOLDERS

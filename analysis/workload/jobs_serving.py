@@ -56,7 +56,7 @@ def part(spelling: str) -> tuple[Gpu, int | None]:
     socket = re.sub(r"[-_ ]sxm$", "", plain)  # "a100_sxm": the family's server part
     for attempt in (text, plain, f"RTX {plain}", plain.replace("-", " "), f"{plain} 80GB"):
         if found := resolve(attempt):
-            return found, count
+            return meant(found.id), count  # of a bare "H100", the part that most servers have
     try:
         return meant(socket), count
     except BadInput:

@@ -247,7 +247,7 @@ def why(db: Path, fmt: str, output: Path | None, rule: str, series: str) -> None
                            f"it changes; {len(subjects)} were")  # fmt: skip
         for print_ in found[:5]:
             click.echo(f"{subjects[print_]} [{print_}]", err=True)
-            rows = [[row[key] for key in WHY] for row in ledger.evaluations(rule, print_)]
+            rows = [[row[key] for key in WHY] for row in ledger.journal.evaluations(rule, print_)]
             write(rows, WHY, fmt, output)
     if len(found) > 5:
         click.echo(f"and {len(found) - 5} more: say more of its words", err=True)
@@ -265,7 +265,7 @@ def log(
 ) -> None:  # fmt: skip
     """What happened, sent or not: fired, further, recovered, glitches, corrections, offers gone."""
     with _ledger(db) as ledger:
-        found = [row for row in ledger.log(_now() - since) if name in (None, row["rule"])]
+        found = [row for row in ledger.journal.log(_now() - since) if name in (None, row["rule"])]
     rows = [[row["words"] if key == "subject" else row[key] for key in LOGGED] for row in found]
     if rows or fmt not in ("table", "md") or as_json:
         write(rows, LOGGED, "jsonl" if as_json else fmt, output)
@@ -363,13 +363,38 @@ def silence(
 @click.option("--channel", "channels", multiple=True, help="Default: every configured one.")
 @db_option
 def test(db: Path, channels: tuple[str, ...]) -> None:
-    """Put a test message for each channel into the outbox."""
+    """Send a test message to each channel, and whatever else is due; ends with 1 when one fails."""
+    from gputape.app.alerts.delivery.doors import doors
+    from gputape.app.alerts.delivery.sender import Sender
     from gputape.app.alerts.posting import post_test
+
+    config = _configured()
+    names = _known_channels(config, channels)
+    with _ledger(db) as ledger:
+        with ledger.whole():
+            id_ = post_test(ledger, names, _now())[0].id
+        tried = Sender(ledger, doors(getattr(config, "channels", {})), _now).run()
+    states = {one.channel: one for one in tried if one.id == id_}
+    for name in names:
+        one = states.get(name)
+        said = f": {one.outcome.said}" if one and one.outcome.said else ""
+        click.echo(f"{name} {one.state if one else 'waiting'}{said}", err=True)
+    if any(name not in states or states[name].state != "sent" for name in names):
+        raise click.exceptions.Exit(1)
+
+
+def _known_channels(config: object, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the channels that are meant. Raises `BadInput` with the nearest name."""
+    from difflib import get_close_matches
+
     from gputape.store.errors import BadInput
 
-    names = channels or channels_of(_configured())
-    if not names:
-        raise BadInput("no channel is configured: name one with --channel")
-    with _ledger(db) as ledger, ledger.whole():
-        rows = post_test(ledger, names, _now())
-    click.echo(f"{len(rows)} test messages in the outbox: {', '.join(names)}", err=True)
+    known = channels_of(config)
+    if not known:
+        raise BadInput("no channel is configured: add [alerts.channels.NAME] with a url")
+    for name in named:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise BadInput(f"there is no channel {name!r}: {hint}")
+    return named or known

@@ -1,6 +1,8 @@
 """`estimate`: the physics of a job without a price, for one job or for every row of a table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,12 @@ from gputape.app.cli.output import format_options, write
 from gputape.app.cli.shape import shape, shape_options
 from gputape.app.cli.shares import Share
 from gputape.app.cli.sizes import Size, WholeSize
+from gputape.store.offer import half_up
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    from gputape.analysis.article.table import Value
     from gputape.analysis.estimate import Answer
     from gputape.analysis.workload.prediction import Prediction
     from gputape.analysis.workload.work import Training
@@ -189,10 +195,10 @@ def _said(assumptions: Sequence[Any], fmt: str) -> Any:
 
 def significant(value: float) -> str:
     """Return a number as a person reads it: three digits, 1.23e+21 from a million on."""
-    if value and not 1e-3 <= abs(value) < 1e6:
+    if not 1 <= abs(value) < 1e6:
         return f"{value:.3g}"
-    size = len(str(int(abs(value))))
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{max(0, 3 - size)}f}"
+    whole = isinstance(value, int) or abs(value) >= 100
+    return f"{value:,.0f}" if whole else f"{value:.{3 - len(str(int(abs(value))))}f}"
 
 
 def _six(value: float | None) -> float | None:
@@ -205,14 +211,15 @@ def _six(value: float | None) -> float | None:
 
 def _table(jobs: str, kind: str, fmt: str, output: Path | None) -> None:
     from gputape.analysis.jobrows import answer, columns_missing
-    from gputape.app.cli.jobtable import read
+    from gputape.app.cli.jobtable import named, read
     from gputape.store.errors import BadInput
 
     header, rows = read(jobs)
     if missing := columns_missing(kind, header):
-        raise BadInput(f"{jobs} has no column {missing[0]!r}, which a table of {kind} jobs needs")
-    named = [dict(zip(header, row, strict=True)) for row in rows]
-    found = [answer(kind, row) for row in named]
+        raise BadInput(
+            f"{named(jobs)} has no column {missing[0]!r}, which a table of {kind} jobs needs"
+        )
+    found = [answer(kind, dict(zip(header, row, strict=True))) for row in rows]
     kept = [f"input_{name}" if name in APPENDED else name for name in header]
     done = [[*row, *_cells(one)] for row, one in zip(rows, found, strict=True)]
     if done or fmt in ("table", "md"):
@@ -236,25 +243,31 @@ FIGURES = ("id", "article", "printed", "computed", "verdict", "note")
 
 
 def _figures(fmt: str, output: Path | None) -> None:
-    from gputape.analysis.article import figures
-    from gputape.app.printed import article_tape
+    from gputape.analysis.article.figures import figures
+    from gputape.app.article_tape import article_tape
     from gputape.store.tape import reading
 
+    between = "\n" if fmt == "table" else "; "
     with article_tape() as tape, reading(tape) as con:
         rows = [
-            [one.id, one.article, one.printed, _computed(values), one.verdict, one.note]
+            [one.id, one.article, one.printed, _computed(values, between), one.verdict, one.note]
             for one, values in figures(con)
         ]
-    finish(rows, FIGURES, fmt, output, _verdicts(rows))
+    finish(rows, FIGURES, fmt, output, [_verdicts(rows)])
 
 
-def _computed(values: Iterator[Any]) -> str:
-    return "; ".join(f"{value.name} {significant(float(value.value))} {value.unit}".strip()
-                     for value in values)  # fmt: skip
+def _computed(values: "Sequence[Value]", between: str) -> str:
+    return between.join(f"{v.name}: {_number(v.value)} {v.unit}".strip() for v in values)
 
 
-def _verdicts(rows: Sequence[Sequence[Any]]) -> list[str]:
-    wrong: Mapping[str, int] = {}
-    for row in rows:
-        wrong = {**wrong, row[4]: wrong.get(row[4], 0) + 1}
-    return [", ".join(f"{count} {verdict}" for verdict, count in wrong.items())]
+def _number(value: "float | Decimal | date") -> str:
+    from datetime import date
+
+    if isinstance(value, date):
+        return value.isoformat()
+    return f"{half_up(value, 2):,}" if isinstance(value, Decimal) else significant(value)
+
+
+def _verdicts(rows: Sequence[Sequence[Any]]) -> str:
+    found = Counter(row[4] for row in rows)
+    return ", ".join(f"{count} {verdict}" for verdict, count in found.most_common())

@@ -9,25 +9,26 @@ from gputape.store.errors import BadInput
 
 
 def read(where: str) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the rows of a file, or of stdin for `-`; each row as long as the header.
+    """Return the header of a file, or of stdin for `-`, and its rows, each as long as the header.
 
     A byte order mark, CRLF and quotes are read as spreadsheets write them. Raises BadInput for
     what is no table.
     """
     lines = csv.reader(io.StringIO(_text(where), newline=""), strict=True)
-    rows: list[list[str]] = []
     try:
         header = [name.strip() for name in next(lines, [])]
-        for row in lines:
-            if row:
-                rows.append(_squared(row, len(header), f"{_named(where)}, line {lines.line_num}"))
+        rows = [
+            _squared(row, len(header), f"{named(where)}, line {lines.line_num}")
+            for row in lines if row
+        ]  # fmt: skip
     except csv.Error as error:
-        raise BadInput(f"{_named(where)}, line {lines.line_num}, is no CSV: {error}") from None
-    _check(header, _named(where))
+        raise BadInput(f"{named(where)}, line {lines.line_num}, is no CSV: {error}") from None
+    _check(header, named(where))
     return header, rows
 
 
-def _named(where: str) -> str:
+def named(where: str) -> str:
+    """Return how messages call a file, or stdin."""
     return "stdin" if where == "-" else where
 
 
@@ -39,7 +40,7 @@ def _text(where: str) -> str:
     except OSError as error:
         raise BadInput(f"can not read {where}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise BadInput(f"{_named(where)} is not UTF-8: save it as CSV UTF-8") from None
+        raise BadInput(f"{named(where)} is not UTF-8: save it as CSV UTF-8") from None
 
 
 def _squared(row: list[str], width: int, where: str) -> list[str]:

@@ -53,6 +53,8 @@ def shape(asked: Mapping[str, Any]) -> "Model":
         return model(name)
     if "params" not in said:
         raise BadInput("which model? --model llama-3.1-8b, or figures: --params 7B --layers 32")
+    if "experts" in said and "active" not in said:
+        raise BadInput("a model of experts says what one token touches: --params 671B --active 37B")
     return sized(said.pop("params"), said.pop("active", None), **said)
 
 
