@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 ARTICLE = "articles/2023-04-07.csv"
 ARTICLE_DAY = datetime(2023, 4, 7, tzinfo=UTC)
 GROUPS = (("A100 80 GB", "a100", 80), ("A100 40 GB", "a100", 40), ("A10 24 GB", "a10", 24))
+JOB = {
+    "kind": "finetune",
+    "model": {"name": "llama-3.1-70b"},
+    "work": {"method": "lora", "tokens": 50e6},
+    "buy": {"gpus": ["a100", "h100", "h200", "b200"]},
+}
+JOB_WORDS = "LoRA of Llama 3.1 70B on 50 million tokens"
 CHEAPEST = """
 select provider, usd_gpu_hour from offers_at($at::timestamptz)
 where family = $family and gpu_memory_gib = $memory and option = $option and tier is null
@@ -51,10 +58,12 @@ def demo(db: Path | None) -> None:
         _show_collected(con)
         _show_then_and_now(con)
         _show_spread(con)
+        _show_job(con)
     program = "gputape" if shutil.which("gputape") else sys.argv[0]
     click.echo(
         "\nSAMPLE DATA ends. Try next:\n"
         f"  {program} offers --gpu h100 --count 8 --db {tape}\n"
+        f"  {program} cost finetune --model llama-3.1-70b --tokens 50M --explain --db {tape}\n"
         f"  {program} sql --list --db {tape}\n"
         f"  {program} collect        # today's prices, from the providers themselves"
     )
@@ -138,6 +147,22 @@ def _show_spread(con: "duckdb.DuckDBPyConnection") -> None:
     for words, found in (("A100 40 GB, 2023-04-07", then), ("A100 SXM 40 GB, sample", now)):
         if found:
             click.echo(f"  {words}: {_apart(found)}")
+
+
+def _show_job(con: "duckdb.DuckDBPyConnection") -> None:
+    from gputape.analysis.cost.job import job
+    from gputape.analysis.cost.rank import rank
+    from gputape.store.offer import half_up
+
+    found = rank(con, job(JOB), datetime.now(UTC), limit=3)
+    click.echo(f"\nA whole job: {JOB_WORDS}, on {found.matched} offers that can run it:")
+    rows = [
+        (half_up(one.usd, 2), half_up(one.usd_low, 2), half_up(one.usd_high, 2),
+         half_up(Decimal(repr(one.hours)), 1), *(one.offer[name] for name in ("provider", "sku",
+                                                                            "option")))
+        for one in found.rows
+    ]  # fmt: skip
+    write(rows, ("usd", "low", "high", "hours", "provider", "sku", "option"), "table")
 
 
 def _apart(found: "Spread") -> str:

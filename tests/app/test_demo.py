@@ -42,7 +42,7 @@ def test_it_says_that_the_data_is_a_sample(shown: Any) -> None:
     assert ran.returncode == 0, ran.stderr
     assert lines[0].startswith("SAMPLE DATA: ")
     assert "not today's prices" in lines[0]
-    assert any(line.startswith("SAMPLE DATA ends.") for line in lines[-4:])
+    assert any(line.startswith("SAMPLE DATA ends.") for line in lines[-5:])
 
 
 def test_it_shows_every_provider(shown: Any) -> None:
@@ -63,6 +63,17 @@ def test_it_tells_how_far_sellers_were_apart(shown: Any) -> None:
     )
 
 
+def test_it_prices_a_whole_job(shown: Any) -> None:
+    """Three offers that can run it, cheapest first, each between the ends of its range."""
+    _, ran = shown
+    after = ran.stdout.split("A whole job: ")[1].splitlines()
+    costs = [[float(cell) for cell in line.split()[:3]] for line in after[2:5]]
+
+    assert len(costs) == 3
+    assert [row[0] for row in costs] == sorted(row[0] for row in costs)
+    assert all(low <= usd <= high for usd, low, high in costs)
+
+
 def test_then_and_in_the_sample_stand_side_by_side(shown: Any) -> None:
     """The cheapest A100 80 GB of 2023 was 1.49, and its spot 1.25."""
     _, ran = shown
@@ -73,12 +84,12 @@ def test_then_and_in_the_sample_stand_side_by_side(shown: Any) -> None:
 
 
 def test_the_commands_it_proposes_run(shown: Any, gputape: Run) -> None:
-    """Three commands end it; those that ask the sample give rows."""
+    """Four commands end it; those that ask the sample give rows."""
     _, ran = shown
     proposed = re.findall(r"^  \S*gputape (.+)$", ran.stdout, re.MULTILINE)
     asking = [words for words in proposed if not words.startswith("collect")]
 
-    assert len(proposed) == 3
+    assert len(proposed) == 4
     for words in asking:
         again = gputape(*shlex.split(words))
         assert again.code == 0
