@@ -82,7 +82,7 @@ class Plan:
 
 def run(plan: Plan, report: Report) -> list[Outcome]:
     """Collect, record, publish. Raises `Busy` when somebody else writes this tape."""
-    with ExitStack() as stack, _opened(plan) as (recorder, shared):
+    with ExitStack() as stack, opened(plan) as (recorder, shared):
         publish = _publisher(recorder, plan.db)
         outcomes = _collect(plan, plan.adapters, recorder, report, stack, publish, shared)
         if _needs_rates(plan, recorder):
@@ -164,12 +164,13 @@ def _reread_part(
 @contextmanager
 def open_recorder(db: Where, now: datetime) -> Iterator[Recorder]:
     """Open the tape for writing; what was recorded is published whatever happens."""
-    with _opened(Plan(adapters=(), db=db, now=lambda: now)) as (recorder, _):
+    with opened(Plan(adapters=(), db=db, now=lambda: now)) as (recorder, _):
         yield recorder
 
 
 @contextmanager
-def _opened(plan: Plan) -> Iterator["tuple[Recorder, Shared | None]"]:
+def opened(plan: Plan) -> Iterator["tuple[Recorder, Shared | None]"]:
+    """Open what `plan.db` names; beside the recorder, what a lake's collectors need of others."""
     now = plan.now()
     with tape.writing(plan.db, now) as con, _turns(plan, con) as (turns, shared):
         recorder = Recorder(con, turns)

@@ -24,7 +24,8 @@ import httpx
 import stamina
 
 from gputape.scrapers.adapter import Provider
-from gputape.scrapers.archive import Archive, Body
+from gputape.scrapers.archive import Archive
+from gputape.scrapers.body import in_time
 from gputape.scrapers.challenge import refuse_challenge
 from gputape.scrapers.errors import Changed, Refused, SourceError, Unreachable
 from gputape.scrapers.page import Page
@@ -78,6 +79,10 @@ class Pace:
     def close(self, host: str, why: SourceError) -> None:
         """Leave a host alone from now on, for a reason that holds for the rest of the run."""
         self._closed.setdefault(host, why)
+
+    def another_run(self) -> "Pace":
+        """Return the pace of a run beside this one: the same turns, no host closed."""
+        return replace(self, _closed={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +255,9 @@ class Session:
             if response.status_code != httpx.codes.OK:
                 raise httpx.HTTPStatusError("", request=request, response=response)
             with archive.receive(max_mib * 2**20) as body:
-                _fill(body, response)
+                for chunk in in_time(response, PATIENCE):
+                    self._stop_here()
+                    body.write(chunk)
             return _row(request, address, response, at, body.sha256, body.size)
         finally:
             response.close()
@@ -305,11 +312,6 @@ def _keep_private(request: httpx.Request) -> None:
     if origin != _origin(request.url):
         for name in names:
             request.headers.pop(name, None)
-
-
-def _fill(body: Body, response: httpx.Response) -> None:
-    for chunk in response.iter_bytes(2**18):
-        body.write(chunk)
 
 
 def _row(

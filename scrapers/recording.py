@@ -89,7 +89,7 @@ class Recording(httpx.BaseTransport):
     ) -> None:
         self._inner = inner
         self._folder = folder / slug
-        self._secrets = [_spellings(s) for s in sorted(secrets, key=len, reverse=True) if s]
+        self._secrets = [spellings(s) for s in sorted(secrets, key=len, reverse=True) if s]
         self._entries: list[dict[str, Any]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -134,7 +134,7 @@ class Recording(httpx.BaseTransport):
         return text
 
 
-def _spellings(secret: str) -> re.Pattern[bytes]:
+def spellings(secret: str) -> re.Pattern[bytes]:
     """Return what finds a secret as it is, in an address, in JSON or in HTML."""
     return re.compile("".join(map(_spelt, secret)).encode())
 

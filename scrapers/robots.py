@@ -39,6 +39,11 @@ class Robots:
         if not rules.can_fetch(AGENT, url):
             raise Refused(f"robots.txt forbids {url}: leave it, or ask the provider", url=url)
 
+    def another_run(self) -> None:
+        """Ask hosts that could not be read once more; what was read stays."""
+        with self._guard:
+            self._known = {host: rules for host, rules in self._known.items() if rules}
+
     def _ask(self, host: str) -> RobotFileParser | None:
         """Return a host's rules, or None when they can not be known."""
         try:

@@ -251,7 +251,7 @@ class PriceLog:
             return {"gone": 0, "held": 0}
         self._run(MISSING, words | {"observed_at": scan.observed_at})
         lost = self._one("select count(*) from missing where not listed")
-        many = lost > LOSS_SHARE * (lost + listed)
+        many = lost >= LOSS_SHARE * (lost + listed)
         self._run(LEAVING, {"many": many, "origin": scan.origin})
         return self._add_leaving(scan, scan_id, lost)
 

@@ -15,10 +15,13 @@ from gputape.store.places import Where, archive_of
 if TYPE_CHECKING:
     import duckdb
 
+    from gputape.app.config import Config
+
 Line = tuple[str, str, str]  # what, ok | warn | bad, sentence
 LITTLE_SPACE = 500 * 2**20
 FUTURE = timedelta(minutes=5)
 UNTIDY = timedelta(days=4)
+OLD_MESSAGE = timedelta(hours=1)
 SOURCES = """
 with tried as (
     select provider, part, status, sentence, observed_at, scan_id,
@@ -48,24 +51,52 @@ def doctor(db: Where, fmt: str, output: Path | None) -> None:
 
 
 def _look(db: Where, now: datetime) -> Iterator[Line]:
-    yield _config()
+    settings, line = _config()
+    yield line
+    yield from _service(db)
     yield from _keys()
     yield _disk(db)
     yield from _tape(db, now)
+    yield from _alerts(db, settings, now)
 
 
-def _config() -> Line:
+def _config() -> "tuple[Config, Line]":
     from gputape.app import config
-    from gputape.scrapers.registry import adapter
+    from gputape.app.service.schedule import jobs
     from gputape.store.errors import BadInput
 
     try:
-        settings, path = config.load()
-        for slug in settings.providers:
-            adapter(slug)
+        loaded = config.load_all()
+        jobs(loaded.config)
     except BadInput as error:
-        return "config", "bad", str(error)
-    return "config", "ok", str(path) if path else "none: defaults"
+        return config.Config(), ("config", "bad", str(error))
+    said = str(loaded.path) if loaded.path else "none: defaults"
+    over = sum(origin.startswith("env ") for origin in loaded.origins.values())
+    more = f" ({over} values from the environment)" if over else ""
+    return loaded.config, ("config", "ok", said + more)
+
+
+def _service(db: Where) -> Iterator[Line]:
+    """Say who runs this tape, and what keeps it from running as it should."""
+    from gputape.app.service import status
+
+    pid, left = status.runs(db), status.read(db)
+    if not left:
+        yield "service", "ok", "not running: `gputape run`, or collect by hand"
+        return
+    refused = (left.get("config") or {}).get("refused")
+    if not pid:
+        yield "service", "ok", f"not running; ended, or was killed, after {left.get('began_at')}"
+    elif refused:
+        yield (
+            "service",
+            "bad",
+            f"a changed file was refused ({refused}): process {pid} goes on with the old one",
+        )
+    else:
+        trouble = left.get("last_error")
+        said = f"process {pid} since {left.get('began_at')}"
+        yield "service", "warn" if trouble else "ok", said + (f"; {trouble}" if trouble else "")
 
 
 def _keys() -> Iterator[Line]:
@@ -99,7 +130,7 @@ def _tape(db: Where, now: datetime) -> Iterator[Line]:
             if not isinstance(db, Path):
                 yield _lake(con, now)
             yield from _clock(con, now)
-            yield from _sources(con, now)
+            yield from _sources(con, db, now)
             yield from _rejects(con)
             yield from _held(con)
     except TapeError as error:
@@ -133,10 +164,11 @@ def _clock(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
         yield "clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC"
 
 
-def _sources(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
+def _sources(con: "duckdb.DuckDBPyConnection", db: Where, now: datetime) -> Iterator[Line]:
+    waits = _breakers(con, db)
     for slug, good, parts, failing, sentence, cadence in con.execute(SOURCES).fetchall():
         if good is None:
-            yield f"source {slug}", "bad", f"never answered: {sentence}"
+            yield f"source {slug}", "bad", f"never answered: {sentence}{waits.get(slug, '')}"
             continue
         age = now - good
         late = age > 2 * timedelta(seconds=cadence or 3600)
@@ -145,8 +177,23 @@ def _sources(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
         yield (
             f"source {slug}",
             state,
-            f"last good {_ago(age)} ago{', stale' if late else ''}{trouble}",
+            f"last good {_ago(age)} ago{', stale' if late else ''}{trouble}{waits.get(slug, '')}",
         )
+
+
+def _breakers(con: "duckdb.DuckDBPyConnection", db: Where) -> dict[str, str]:
+    """Say of each source that fails how often it did in a row, and when it is asked again."""
+    from gputape.app.service import status
+    from gputape.app.service.attempts import courses
+
+    asked_next = status.moments(status.read(db).get("next"))
+    said = {}
+    for name, course in courses(con, ()).items():
+        if course.failures:
+            again = asked_next.get(name)
+            when = f", asked again {again:%Y-%m-%d %H:%M}" if again and status.runs(db) else ""
+            said[name] = f"; {course.failures} failures in a row, breaker {course.breaker}{when}"
+    return said
 
 
 def _rejects(con: "duckdb.DuckDBPyConnection") -> Iterator[Line]:
@@ -166,6 +213,33 @@ def _held(con: "duckdb.DuckDBPyConnection") -> Iterator[Line]:
     ).fetchall()[0][0]
     if held:
         yield "held back", "warn", f"{held} prices wait for a second fetch to agree"
+
+
+def _alerts(db: Where, settings: "Config", now: datetime) -> Iterator[Line]:
+    """Say what fires, what waits to be sent, and how each channel does."""
+    from gputape.app.service.alerting import standing
+    from gputape.store.errors import TapeError
+
+    try:
+        found = standing(db, settings, now)
+    except TapeError as error:
+        yield "alerts", "bad", str(error)
+        return
+    quiet = f", {found.silences} silences" if found.silences else ""
+    yield "alerts", "ok", f"{found.firing} firing{quiet}"
+    age = now - found.oldest if found.oldest else timedelta()
+    late = f", the oldest for {_ago(age)}" if found.oldest else ""
+    state = "bad" if found.dead else "warn" if age > OLD_MESSAGE else "ok"
+    yield "outbox", state, f"{found.waiting} waiting{late}, {found.dead} given up"
+    for channel in found.channels:
+        lacks = found.lacking.get(channel.channel)
+        fails = f"{channel.failures} failures in a row: {channel.error}" if channel.failures else ""
+        sent = f"last sent {_ago(now - channel.sent_at)} ago" if channel.sent_at else "nothing sent"
+        yield (
+            f"channel {channel.channel}",
+            "bad" if lacks else "warn" if fails else "ok",
+            lacks or fails or sent,
+        )
 
 
 def _ago(age: timedelta) -> str:

@@ -18,6 +18,7 @@ from gputape.store.errors import BadInput, GputapeError
 # a module is imported when its verb is used, so that `--help` costs next to nothing
 VERBS = {
     "collect": ("collect", "Ask providers for their prices and add them to the tape."),
+    "run": ("run", "Collect on a schedule, evaluate alerts and send them."),
     "demo": ("demo", "Show what it does, on sample data in a file of its own."),
     "providers": ("know", "List providers: what they sell, who is on, and why not."),
     "gpus": ("know", "List accelerators and their facts."),
@@ -42,6 +43,7 @@ VERBS = {
     "copy": ("copy", "Move a tape to another place, a lake too, and compare both ends."),
     "parse": ("parse", "Read saved responses through an adapter, without storing."),
     "reparse": ("collect", "Read archived bytes anew and record corrections."),
+    "config": ("config", "What is configured, and where each value came from."),
     "doctor": ("doctor", "Say what works, what does not, and what to do."),
 }
 

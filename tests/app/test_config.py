@@ -1,12 +1,15 @@
 """The configuration: a small file, keys from the environment, and what is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from gputape.app.config import Config, load, secrets
+from gputape.app.cli.config import config
+from gputape.app.config import Config, load, load_all, secrets
 from gputape.store.errors import BadInput
 
 Run = Callable[..., Any]
@@ -81,6 +84,91 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="is not TOML"):
         load([file])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[service]\nhots = '::1'", "did you mean host?"),
+        ("[service]\nhost = 'here'", "'here' is no address"),
+        ("[service]\nport = 70000", "service.port"),
+        ("[providers.aws]\nevery_minutes = 1", "providers.aws.every_minutes"),
+        ("[providers.lambda_labs]\napi_key = 'x'", "keys are read from the environment only"),
+        ("[alerts.rules.cheap]\nwhen = 'below 2'\ngpus = ['h100']", "did you mean 'gpu'?"),
+        ("[alerts.rules.cheap]\nwhen = 'below 2'\nchannels = ['x']", "there is no channel 'x'"),
+        ("[alerts.channels.team]\nurl = 'here'", "url is no URL"),
+    ],
+)
+def test_a_wrong_word_about_the_service_or_alerts_is_refused(
+    written: Callable[[str], Path], text: str, said: str
+) -> None:
+    """Unknown keys, wrong values and secrets in the file are named in one sentence."""
+    with pytest.raises(BadInput) as refused:
+        load([written(text)])
+
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# -- the environment --------------------------------------------------------------------------
+
+
+def test_the_environment_is_over_the_file(written: Callable[[str], Path]) -> None:
+    """A variable counts more than the file, and each value knows where it came from."""
+    file = written("[service]\nport = 1\nhost = '::1'\n[providers.gcp]\nenabled = true\n")
+    loaded = load_all([file], {
+        "GPUTAPE_SERVICE_PORT": "2", "GPUTAPE_PROVIDERS_LAMBDA_LABS_ENABLED": "no",
+        "GPUTAPE_PROVIDERS_AWS_GROUPS": "reserved", "GPUTAPE_DB": "x", "GPUTAPE_HOME": "y",
+    })  # fmt: skip
+
+    assert (loaded.config.service.port, loaded.config.service.host) == (2, "::1")
+    assert (loaded.config.enabled(), loaded.config.enabled(False)) == ({"gcp"}, {"lambda_labs"})
+    assert loaded.config.providers["aws"].groups == ["reserved"]
+    assert loaded.origins["service", "port"] == "env GPUTAPE_SERVICE_PORT"
+    assert loaded.origins["service", "host"] == str(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GPUTAPE_SERVICE_PROT", "1", "did you mean GPUTAPE_SERVICE_PORT?"),
+        ("GPUTAPE_SERVICE_PORT", "many", "'many' is no whole number"),
+        ("GPUTAPE_SERVICE_PORT", "70000", "GPUTAPE_SERVICE_PORT: service.port"),
+        ("GPUTAPE_PROVIDERS_AWS_ENABLED", "perhaps", "neither true nor false"),
+        ("GPUTAPE_PROVIDERS_AWS", "on", "sets no key"),
+    ],
+)
+def test_a_variable_that_says_nothing_is_refused(name: str, value: str, said: str) -> None:
+    """A misspelt variable is not ignored, and a value that is none is named with it."""
+    with pytest.raises(BadInput) as refused:
+        load([], {name: value})
+
+    assert name in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_show_says_where_each_value_came_from(
+    home: Path, written: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flag, the environment, the file and the defaults; a key is only said to be set."""
+    written(
+        "[archive]\nkeep_days = 90\n[alerts.channels.team]\nurl = 'slack://tok/${TEAM_TOKEN}/x'\n"
+    )
+    monkeypatch.setenv("GPUTAPE_SERVICE_PORT", "2")
+    monkeypatch.setenv("LAMBDA_API_KEY", "sesame")
+    words = ["show", "--origin", "--format", "json", "--db", "here.duckdb"]
+    ran = CliRunner().invoke(config, words)
+    rows = {row["key"]: (row["value"], row["origin"]) for row in json.loads(ran.output)}
+
+    assert rows["db"] == ("here.duckdb", "flag --db")
+    assert rows["archive.keep_days"] == (90, "gputape.toml")
+    assert rows["service.port"] == (2, "env GPUTAPE_SERVICE_PORT")
+    assert rows["service.host"] == ("127.0.0.1", "default")
+    assert rows["alerts.channels.team.url"] == ("slack://… (${TEAM_TOKEN})", "gputape.toml")
+    assert rows["LAMBDA_API_KEY"] == ("***", "env LAMBDA_API_KEY")
+    assert rows["GCP_API_KEY"] == (None, "not set")
+    assert "sesame" not in ran.output
+    assert "tok/" not in ran.output
 
 
 # -- what commands make of it -----------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`gputape doctor`: what works, what does not, and what to do about it."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,3 +162,77 @@ def test_other_formats(gputape: Run) -> None:
     lines = gputape("doctor", "--format", "jsonl").out.splitlines()
 
     assert {tuple(json.loads(line)) for line in lines} == {("what", "state", "finding")}
+
+
+# -- the service ------------------------------------------------------------------------------
+
+
+def test_a_source_that_fails_says_how_often_and_what_comes_of_it(
+    gputape: Run, tmp_path: Path
+) -> None:
+    """Failures in a row are counted, and an open breaker is named."""
+    db, now = tmp_path / "tape.duckdb", datetime.now(UTC)
+    with store.writing(db, now) as con:
+        recorder = Recorder(con)
+        for n in range(6):
+            at = now - timedelta(hours=6 - n)
+            recorder.record(Scan(
+                run_id=n, provider="acme", part="list", started_at=at, finished_at=at,
+                observed_at=at, status="unreachable" if n else "ok", sentence="gone" if n else None,
+                parser_revision=1, normaliser="1",
+            ), None if n else Listing())  # fmt: skip
+        store.publish(con, db)
+    state, finding = findings(gputape, db=db)["source acme"]
+
+    assert state == "bad"
+    assert finding.endswith("; 5 failures in a row, breaker open")
+
+
+def test_nobody_runs_it(gputape: Run, kinds: Path) -> None:
+    """A tape that no service ever had is fine, and says how to have one."""
+    state, finding = findings(gputape, db=kinds)["service"]
+
+    assert (state, finding) == ("ok", "not running: `gputape run`, or collect by hand")
+
+
+def test_a_service_that_runs_is_named_and_a_refused_file_is_bad(
+    gputape: Run, tmp_path: Path, kinds: Path
+) -> None:
+    """What the service left is read: its process, and why a changed file does not count."""
+    from gputape.app.service import status
+
+    db = tmp_path / "tape.duckdb"
+    db.write_bytes(kinds.read_bytes())
+    status.write(db, {"began_at": "then", "config": {"refused": None}})
+    ended = findings(gputape, db=db)["service"]
+    with status.sole(db):
+        running = findings(gputape, db=db)["service"]
+        status.write(db, {"began_at": "then", "config": {"refused": "port: no"}})
+        refused = findings(gputape, db=db)["service"]
+
+    assert ended == ("ok", "not running; ended, or was killed, after then")
+    assert running == ("ok", f"process {os.getpid()} since then")
+    assert refused[0] == "bad"
+    assert "a changed file was refused (port: no)" in refused[1]
+
+
+def test_channels_and_the_outbox_have_lines(gputape: Run, tmp_path: Path, kinds: Path) -> None:
+    """A channel whose variable is not set is bad; what waits too long is a warning."""
+    from gputape.app.alerts.ledger import open_ledger
+    from gputape.app.alerts.outbox import Row
+
+    db, then = tmp_path / "tape.duckdb", datetime.now(UTC) - timedelta(hours=5)
+    db.write_bytes(kinds.read_bytes())
+    (tmp_path / "gputape.toml").write_text(
+        "[alerts.channels.good]\nurl = 'ntfy://topic'\n"
+        "[alerts.channels.team]\nurl = '${TEAM_URL}'\n"
+    )
+    ledger = open_ledger(db)
+    ledger.outbox.post(Row("1", "good", "rule", "fired", {}, then, then, 0, None))
+    ledger.close()
+    found = findings(gputape, db=db)
+
+    assert found["alerts"] == ("ok", "0 firing")
+    assert found["outbox"] == ("warn", "1 waiting, the oldest for 5 h, 0 given up")
+    assert found["channel good"] == ("ok", "nothing sent")
+    assert found["channel team"] == ("bad", "TEAM_URL is not set: give it or TEAM_URL_FILE")

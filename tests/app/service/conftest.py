@@ -43,6 +43,9 @@ class Turned(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no types
 
     def wakeup(self) -> None: ...
 
+    def shutdown(self, **how: bool) -> None:
+        super().shutdown(**how)
+
     def run_due(self) -> None:
         self._process_jobs()
 

@@ -252,3 +252,15 @@ def test_no_key_is_in_the_log(run: Callable[..., Running], simulator: Sim, tmp_p
 
     assert "collected" in log
     assert not re.search(r"sesame|0123", log)
+
+
+def test_a_port_that_is_taken_is_usage(simulator: Sim, home: Path) -> None:
+    """It ends with 2, says which, and has asked nobody."""
+    sim = simulator("oracle")
+    words = ["run", "oracle", "--db", "t.duckdb", "--port", str(sim.port)]
+    ran = subprocess.run([sys.executable, CHILD, str(sim.port), *words], capture_output=True,
+                         text=True, check=False, timeout=60)  # fmt: skip
+
+    assert ran.returncode == 2
+    assert f"127.0.0.1:{sim.port} can not be served (Address already in use)" in ran.stderr
+    assert sim.seen == []

@@ -85,6 +85,27 @@ def test_a_restart_goes_on_where_it_was(service: Make, simulator: Sim, clock: Cl
     assert sim.asked("oracle") == 1
 
 
+def test_a_clock_that_was_set_back_stops_nothing(
+    service: Make, simulator: Sim, clock: Clock
+) -> None:
+    """A tape that was written tomorrow does not keep a source from being asked today."""
+    sim = simulator("lambda_labs")
+    before = service(sim)
+    before.start()
+    before.scheduler.run_due()
+    before.stop(1)
+    clock.turn(timedelta(days=-1))
+    after = service(sim)
+    after.start()
+    for _ in range(3):
+        after.scheduler.run_due()
+        clock.turn(timedelta(minutes=65))
+
+    after.stop(1)
+    assert sim.asked("lambda_labs") == 4
+    assert {status for (status,) in scans(after.db, "status")} == {"ok", "unchanged"}  # type: ignore[arg-type]
+
+
 def test_a_breaker_survives_a_restart(service: Make, simulator: Sim, clock: Clock) -> None:
     """Five failures open it, a restart finds it open, an answer closes it."""
     sim = simulator("lambda_labs")
@@ -116,6 +137,7 @@ def test_a_probe_asks_for_one_part(service: Make, simulator: Sim, clock: Clock) 
         line.course = line.course.failed(clock.at - timedelta(days=2), "unreachable", "500")
     watched.start()
     watched.scheduler.run_due()
+    watched.stop(1)
 
     assert line.last
     assert [one.scan.status for one in line.last.outcomes].count("unreachable") == 1
