@@ -119,14 +119,14 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
     """Answer a question from the tape, cheapest first unless `sort` says otherwise."""
     if question.sort not in SORTS:
         raise BadInput(f"can not sort by {question.sort!r}: one of {', '.join(SORTS)}")
-    tests, values = _filters(question)
+    tests, values = conditions(question)
     values |= {"at": question.as_of or now, "max_age": question.max_age}
     values.setdefault("gpus", None)
     at = "$at" if question.as_of else FOREVER
     source = f"offers_known($gpus, {at}, {'epoch_us($at)' if question.as_recorded else 'null'})"
     sql = (
         f"create or replace temp table asked as select {', '.join(COLUMNS)}, "
-        f"{_left_out(question.include)} as left_out from {source} "
+        f"{reasons(question.include)} as left_out from {source} "
         f"where {' and '.join(tests) or 'true'}"
     )
     con.execute(filled(sql, values))
@@ -139,10 +139,10 @@ def offers(con: "duckdb.DuckDBPyConnection", question: Question, now: datetime) 
     return Answer(rows, _as_of(con, len(rows)))
 
 
-def _left_out(include: frozenset[str]) -> str:
-    """Return the reason in SQL; what is included is no reason, so that the next one counts."""
-    reasons = [f"when {test} then '{why}'" for why, test in LEFT_OUT.items() if why not in include]
-    return f"case {' '.join(reasons)} end"
+def reasons(include: frozenset[str]) -> str:
+    """Return in SQL why a row is left out; what is included is no reason: the next one counts."""
+    cases = [f"when {test} then '{why}'" for why, test in LEFT_OUT.items() if why not in include]
+    return f"case {' '.join(cases)} end"
 
 
 def _as_of(con: "duckdb.DuckDBPyConnection", rows: int) -> AsOf:
@@ -156,7 +156,7 @@ def _as_of(con: "duckdb.DuckDBPyConnection", rows: int) -> AsOf:
     return AsOf(rows, newest, oldest, stale, dict(left_out), matched, cheapest)
 
 
-def _filters(question: Question) -> tuple[list[str], dict[str, Any]]:
+def conditions(question: Question) -> tuple[list[str], dict[str, Any]]:
     """Return SQL conditions and their values; what is None asks nothing."""
     asked: dict[str, tuple[str, Any]] = {
         "gpus": ("list_contains($gpus, gpu)", in_order(question.gpus)),

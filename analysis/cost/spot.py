@@ -7,7 +7,8 @@ taken as Google's middle, and the answer says so.
 
 from dataclasses import dataclass
 
-from gputape.analysis.cost.job import Job, TrainWork, interruption
+from gputape.analysis.cost.limits import interruption
+from gputape.analysis.cost.stated import Job, TrainWork
 from gputape.analysis.cost.ways import Way
 from gputape.analysis.workload.checkpoint import Interruptions, save_hours, slowdown
 from gputape.analysis.workload.constants import constant
@@ -27,22 +28,24 @@ class Rate:
     source: str
 
 
-def rates(job: Job) -> dict[str, Rate]:
-    """Return the rates that offers of a job may have, by the name under which SQL asks for them."""
+def rates(job: Job) -> dict[str, Rate | None]:
+    """Return the rates that offers of a job may have, by the name that `sold` gives them."""
+    names = ("gcp", "azure", "unknown", *BUCKETS)
     if job.buy.interruption:
-        share, hours = interruption(job.buy.interruption)
-        stated = Rate("stated", _per(share, hours), "stated")
-        return dict.fromkeys(("gcp", "azure", "unknown", *BUCKETS), stated)
+        stated = Rate("stated", _per(*interruption(job.buy.interruption)), "stated")
+        return {"none": None, **dict.fromkeys(names, stated)}
     day, hour = constant("cost.preemption_share_day"), constant("cost.eviction_share_hour")
-    return {
-        **{name: Rate(name, Interruptions.per_month(share), PUBLISHED)
-           for name, share in BUCKETS.items()},
-        "gcp": Rate("gcp", Interruptions.per_day(day.value), day.source),
+    daily = Interruptions.per_day(day.value)
+    published: dict[str, Rate | None] = {
+        name: Rate(name, Interruptions.per_month(share), PUBLISHED)
+        for name, share in BUCKETS.items()
+    }
+    return published | {
+        "none": None,
+        "gcp": Rate("gcp", daily, day.source),
         "azure": Rate("azure", Interruptions.per_hour(hour.value), hour.source),
-        "unknown": Rate(
-            "unknown", Interruptions.per_day(day.value), f"not published; as {day.source}"
-        ),
-    }  # fmt: skip
+        "unknown": Rate("unknown", daily, f"not published; as {day.source}"),
+    }
 
 
 def _per(share: float, hours: float) -> Interruptions:
@@ -73,8 +76,7 @@ def _save_hours(job: Job, way: Way) -> float:
     """Return the hours one save takes: stated, else a full state over the disk's bandwidth."""
     if job.buy.save_minutes is not None:
         return job.buy.save_minutes / 60
-    work = job.work
-    lora = isinstance(work, TrainWork) and work.method in ("lora", "qlora")
+    lora = job.trained.method in ("lora", "qlora")
     share = constant("cost.adapter_share").value if lora else 1.0
     written = constant("cost.save_gb_s").value * way.instances
     return save_hours(job.model.params * share, written)

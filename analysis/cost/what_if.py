@@ -3,42 +3,40 @@
     frontier(con, ranked)                     the cheapest way for every deadline
     most(con, ranked, "tokens", 100_000)      the longest training that a budget buys
 
-Both reckon with the cheapest offer of each shape that the last `rank` found.
+Both reckon with each seller's cheapest offer of each shape that the last `rank` found.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from gputape.analysis.cost.choice import wall
-from gputape.analysis.cost.facts import RDMA_GBIT_S_GPU, UNKNOWN_STEP_S, billing
-from gputape.analysis.cost.job import BatchWork, Job, ServeWork, TrainWork
+from gputape.analysis.cost.choice import able_ways, in_time, joined, wall
+from gputape.analysis.cost.facts import RDMA_GBIT_S_GPU
+from gputape.analysis.cost.money import usd
 from gputape.analysis.cost.rank import Ranked
-from gputape.analysis.cost.spot import rates
-from gputape.analysis.cost.ways import Misfit, Way, ways
+from gputape.analysis.cost.spot import Rate, rates
+from gputape.analysis.cost.stated import BatchWork, Job, ServeWork, TrainWork
+from gputape.analysis.cost.ways import Misfit, Way
 from gputape.analysis.workload.models import sized
 from gputape.store.errors import BadInput
-from gputape.store.gpus import gpus
 
 if TYPE_CHECKING:
     import duckdb
 
 Sought = Literal["tokens", "requests", "model"]
-SHAPES_TRIED = 24  # the cheapest; the best of another size of job is among them
+SHAPES_TRIED = 48  # the cheapest; the best of another size of job is among them
 TOKENS_A_PARAMETER = 20  # Hoffmann et al., arXiv 2203.15556 ("Chinchilla")
-HALVINGS = 30
+LEAST, MOST = {"tokens": 1.0, "requests": 1.0, "model": 1e6}, 1e30
+CLOSE = 1.001  # a tenth of a percent
+# what a seller takes differs between offers of one shape only by the price of an hour
 CHEAPEST = """
-select gpu, gpu_count, rate, option, joined, min(usd_hour) as usd_hour,
-    arg_min(provider, usd_hour) as provider, arg_min(sku, usd_hour) as sku,
-    arg_min(region, usd_hour) as region, min(usd) as usd
-from (
-    select * exclude (joined), false as joined from ranked where why is null
-    union all by name
-    select * exclude (joined), true as joined from ranked where why is null
-        and (gbit_s >= {rdma} * gpu_count or {any} and gbit_s is null)
-)
-group by all order by usd, gpu, gpu_count, option
+select s.gpu, s.gpu_count, s.rate, s.option, goes.joined, s.provider, min(s.usd_hour) as usd_hour,
+    min_by({{'sku': s.sku, 'region': s.region}}, (s.usd_hour, s.sku, s.region)) as place,
+    min(r.usd) as usd
+from ranked r join sold s using (series_id), (values (false), (true)) goes(joined)
+where r.why is null and (not goes.joined or coalesce(s.gbit_s >= {rdma} * s.gpu_count, {any}))
+group by all order by usd, s.gpu, s.gpu_count, s.option, s.provider, goes.joined
 """
 
 
@@ -60,13 +58,11 @@ def frontier(con: "duckdb.DuckDBPyConnection", ranked: Ranked) -> list[Point]:
     job = ranked.job
     if isinstance(job.work, ServeWork):
         raise BadInput("a service has no end: a frontier is of training, fine-tuning and batches")
-    known = rates(job)
+    most_usd = job.buy.budget_usd
     points = [
-        _point(job, way, offer, known)
-        for offer in _cheapest(con, job)
-        for way in ranked.ways.get((offer["gpu"], offer["gpu_count"]), [])
-        if offer["joined"] == _joined(job, way)
-    ]
+        point for point in _points(job, _cheapest(con, job))
+        if most_usd is None or point.usd <= most_usd
+    ]  # fmt: skip
     best: list[Point] = []
     for point in sorted(points, key=lambda point: (point.hours, point.usd)):
         if not best or point.usd < best[-1].usd:
@@ -74,34 +70,38 @@ def frontier(con: "duckdb.DuckDBPyConnection", ranked: Ranked) -> list[Point]:
     return best
 
 
-def _joined(job: Job, way: Way) -> bool:
-    return way.instances > 1 and isinstance(job.work, TrainWork)
-
-
 def _cheapest(con: "duckdb.DuckDBPyConnection", job: Job) -> list[dict[str, Any]]:
-    found = con.execute(
-        CHEAPEST.format(any=str(job.buy.network == "any").lower(), rdma=RDMA_GBIT_S_GPU)
-    )
+    sql = CHEAPEST.format(any=str(job.buy.network == "any").lower(), rdma=RDMA_GBIT_S_GPU)
+    found = con.execute(sql)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _point(job: Job, way: Way, offer: Mapping[str, Any], known: Mapping[str, Any]) -> Point:
-    hours = wall(job, way, known.get(offer["rate"])).point
-    return Point(
-        hours=hours, usd=_usd(job, way, hours, offer), way=way, option=offer["option"],
-        provider=offer["provider"], sku=offer["sku"], region=offer["region"],
-    )  # fmt: skip
+def _points(job: Job, offers: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+    """Yield what each offer's ways cost, those that keep the deadline."""
+    known = rates(job)
+    able: dict[tuple[str, Decimal], list[Way] | Misfit] = {}
+    for offer in offers:
+        shape = offer["gpu"], offer["gpu_count"]
+        if shape not in able:
+            able[shape] = able_ways(job, *shape)
+        of_shape = able[shape]
+        if not isinstance(of_shape, Misfit):
+            yield from _of_offer(job, offer, of_shape, known[offer["rate"]])
 
 
-def _usd(job: Job, way: Way, hours: float, offer: Mapping[str, Any]) -> Decimal:
-    """Return the same money as `rank`: steps of billing, runs, idle commitment; without extras."""
-    facts = billing().get(offer["provider"])
-    step, least = (facts.step_s, facts.least_s) if facts else (UNKNOWN_STEP_S, UNKNOWN_STEP_S)
-    seconds = max(least, -(-(hours + job.buy.setup_hours) * 3600 // step) * step)
-    used = job.buy.utilisation if offer["option"] == "reserved" else 1
-    usd = offer["usd_hour"] * way.instances * seconds / 3600 * job.buy.runs / used
-    return Decimal(repr(usd))
+def _of_offer(
+    job: Job, offer: Mapping[str, Any], able: Iterable[Way], rate: Rate | None
+) -> Iterator[Point]:
+    for way in able:
+        if joined(job, way) != offer["joined"]:
+            continue
+        hours = wall(job, way, rate).point
+        if in_time(job, hours):
+            yield Point(
+                hours=hours, usd=usd(job, way.instances, hours, offer), way=way,
+                option=offer["option"], provider=offer["provider"], **offer["place"],
+            )  # fmt: skip
 
 
 # -- the most for a budget -------------------------------------------------------------------------
@@ -126,41 +126,32 @@ def most(
     budget buys none, or the kind of job has no such size.
     """
     grown = _grown(ranked.job, sought)
-    shapes = _cheapest(con, ranked.job)[:SHAPES_TRIED]
-    low, high = 1.0, 1e30
-    found: Point | None = None
-    if (found := _best(grown(_least(sought)), shapes)) is None or found.usd > budget_usd:
-        raise BadInput(f"${budget_usd:,.0f} buys no such job on any offer that fits")
-    low = _least(sought)
-    for _ in range(HALVINGS * 2):
+    shapes = _few(_cheapest(con, ranked.job))
+
+    def bought(amount: float) -> Point | None:
+        points = _points(grown(amount), shapes)
+        best = min(points, key=lambda point: point.usd, default=None)
+        return best if best and best.usd <= budget_usd else None
+
+    low, high = LEAST[sought], MOST
+    if (found := bought(low)) is None:
+        raise BadInput(f"${budget_usd:,.2f} buys no such job on any offer that fits")
+    while high / low > CLOSE:
         middle = (low * high) ** 0.5
-        point = _best(grown(middle), shapes)
-        if point is not None and point.usd <= budget_usd:
+        if point := bought(middle):
             low, found = middle, point
         else:
             high = middle
-        if high / low < 1.001:  # a tenth of a percent
-            break
     return Most(sought, low, grown(low), found)
 
 
-def _least(sought: Sought) -> float:
-    return 1e6 if sought == "model" else 1.0
-
-
-def _best(job: Job, shapes: list[dict[str, Any]]) -> Point | None:
-    known = rates(job)
-    points = []
-    for offer in shapes:
-        able = ways(job, gpus()[offer["gpu"]], offer["gpu_count"])
-        if isinstance(able, Misfit):
-            continue
-        fitting = [way for way in able if _joined(job, way) == offer["joined"]]
-        timed = (_point(job, way, offer, known) for way in fitting)
-        deadline = job.buy.deadline_hours
-        kept = (point for point in timed if deadline is None or point.hours <= deadline)
-        points += [point for point in (next(kept, None),) if point]
-    return min(points, key=lambda point: point.usd, default=None)
+def _few(offers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cheapest offer of each of the cheapest shapes."""
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for offer in offers:
+        shape = tuple(offer[name] for name in ("gpu", "gpu_count", "rate", "option", "joined"))
+        first.setdefault(shape, offer)
+    return list(first.values())[:SHAPES_TRIED]
 
 
 def _grown(job: Job, sought: Sought) -> Callable[[float], Job]:

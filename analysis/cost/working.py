@@ -1,12 +1,13 @@
 """The working of one figure: from the model to the dollars, every number with where it is from."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
-from gputape.analysis.cost.choice import wall
+from gputape.analysis.cost.choice import joined, wall
 from gputape.analysis.cost.facts import UNKNOWN_STEP_S, billing
-from gputape.analysis.cost.job import BatchWork, Job, ServeWork, TrainWork
 from gputape.analysis.cost.rank import Priced
 from gputape.analysis.cost.spot import rates
+from gputape.analysis.cost.stated import Job, TrainWork
 from gputape.analysis.workload.work import request_flop, training_flop
 from gputape.store.offer import half_up
 
@@ -32,7 +33,7 @@ def _work(job: Job) -> Iterator[str]:
             f"work: {flop:.3g} FLOP for {training.positions:.3g} tokens by {work.method} "
             f"(6·N·D alone is {plain:.3g})"
         )
-    elif isinstance(work, (BatchWork, ServeWork)):
+    else:
         flop = request_flop(shape, work.input_tokens, work.output_tokens)
         yield f"work: {flop:.3g} FLOP a request of {work.input_tokens:g} + {work.output_tokens:g}"
 
@@ -53,25 +54,42 @@ def _time(one: Priced, job: Job) -> Iterator[str]:
         )
         if one.hours > way.hours.point:
             yield f"with interruptions: {one.hours:.4g} hours"
-    rate = rates(job).get(one.offer["rate"])
-    for said in wall(job, way, rate).assumptions:
-        yield f"rests on {said.name} = {said.value} [{said.source}]"
+    for said in wall(job, way, rates(job)[one.offer["rate"]]).assumptions:
+        if said.name != "interconnect":  # what physics can not know, and the offer may
+            yield f"rests on {said.name} = {said.value} [{said.source}]"
+    if joined(job, way):
+        yield f"network: {_network(one)}"
+
+
+def _network(one: Priced) -> str:
+    speed = one.offer["gbit_s"]
+    if speed is None:
+        return "nobody states it; 100 to 400 Gbit/s a GPU are assumed (--network any)"
+    return f"{speed:g} Gbit/s an instance, {speed / float(one.way.gpu_count):g} a GPU [facts.toml]"
 
 
 def _money(one: Priced, job: Job) -> Iterator[str]:
     offer, buy = one.offer, job.buy
-    facts = billing().get(offer["provider"])
-    step = facts.step_s if facts else UNKNOWN_STEP_S
-    parts = [f"${offer['usd_hour']:.6g} an hour", f"{one.way.instances} instances",
-             f"{one.hours + buy.setup_hours:.4g} hours in steps of {step} s"]  # fmt: skip
-    if job.kind == "serve":
-        parts[2] = "1 hour"
-    if buy.runs != 1:
+    parts = [
+        f"${offer['usd_hour']:.6g} an hour",
+        f"{one.way.instances} instances",
+        _billed(one, job),
+    ]
+    if buy.runs != 1 and job.kind != "serve":
         parts.append(f"{buy.runs:g} runs")
     line = " x ".join(parts)
     if offer["option"] == "reserved" and buy.utilisation != 1:
         line += f" / {buy.utilisation:g} used"
     if offer["extra_usd"]:
-        line += f" + ${offer['extra_usd']:.2f} disk and egress"
+        line += f" + ${half_up(Decimal(repr(offer['extra_usd'])), 2):,} disk and egress"
     yield f"money: {line} = ${half_up(one.usd, 2):,}"
     yield f"price: {offer['provider']} {offer['sku']} {offer['region']}, {offer['option']}"
+
+
+def _billed(one: Priced, job: Job) -> str:
+    if job.kind == "serve":
+        return "1 hour"
+    facts = billing().get(one.offer["provider"])
+    step = facts.step_s if facts else UNKNOWN_STEP_S
+    setup = f" with {job.buy.setup_hours:g} of set-up" if job.buy.setup_hours else ""
+    return f"{one.hours + job.buy.setup_hours:.4g} hours{setup} in steps of {step} s"

@@ -16,7 +16,6 @@ from gputape.app.cli.words import Money
 if TYPE_CHECKING:
     from gputape.analysis.cost.job import Job
 
-QUARTER = 90 * 24.0  # hours; nobody waits longer for a run unless --deadline says so
 QUESTIONS = ("job", "write_job", "as_of", "history", "explain", "each_provider", "limit",
              "frontier", "most", "spend", "users", "requests_user_hour")  # fmt: skip
 
@@ -40,7 +39,7 @@ def cost() -> None:
 @click.option("--method", type=click.Choice(["pretrain", "distill"]))
 @click.option("--teacher", help="Of distillation: a published shape.")
 @click.option("--micro-batch", type=WholeSize())
-@click.option("--optimizer", help="adamw, adam8bit, …")
+@click.option("--optimizer", help="adamw, adamw_8bit, …")
 @click.option("--frontier", is_flag=True, help="Cheapest for every deadline instead.")
 @click.option("--most", type=click.Choice(["tokens", "model"]), help="The most for --spend.")
 @click.option("--spend", type=Money(), help="What --most may cost.")
@@ -71,7 +70,7 @@ def train(**said: Any) -> None:
 @click.option("--padding", type=Share(), help="Share of positions that hold padding.")
 @click.option("--precision", help="bf16 (the default), fp8, …")
 @click.option("--micro-batch", type=WholeSize())
-@click.option("--optimizer", help="adamw, adam8bit, …")
+@click.option("--optimizer", help="adamw, adamw_8bit, …")
 @click.option("--frontier", is_flag=True, help="Cheapest for every deadline instead.")
 @click.option("--most", type=click.Choice(["tokens"]), help="The most for --spend.")
 @click.option("--spend", type=Money(), help="What --most may cost.")
@@ -93,7 +92,7 @@ def finetune(**said: Any) -> None:
 @click.option("--input-tokens", type=Size(zero=True), help="Of one request.")
 @click.option("--output-tokens", type=Size(), help="Of one request.")
 @click.option("--precision", help="Narrowest that each GPU computes in by default.")
-@click.option("--engine", help="vllm, trtllm, sglang, …")
+@click.option("--engine", help="vllm, tensorrt-llm, sglang.")
 @click.option("--frontier", is_flag=True, help="Cheapest for every deadline instead.")
 @click.option("--most", type=click.Choice(["requests"]), help="The most for --spend.")
 @click.option("--spend", type=Money(), help="What --most may cost.")
@@ -123,7 +122,7 @@ def batch(**said: Any) -> None:
 @click.option("--spare", type=click.IntRange(0), help="Replicas beside.")
 @click.option("--load", type=Share(), help="Average demand over the peak's.  [default: 0.4]")
 @click.option("--precision", help="Narrowest that each GPU computes in by default.")
-@click.option("--engine", help="vllm, trtllm, sglang, …")
+@click.option("--engine", help="vllm, tensorrt-llm, sglang.")
 @buying_options
 @format_options
 @db_option
@@ -146,10 +145,9 @@ def _answer(kind: str, said: dict[str, Any]) -> None:
 
     db, fmt, output = said.pop("db"), said.pop("fmt"), said.pop("output")
     asked = {name: said.pop(name, None) for name in QUESTIONS}
-    found = job(_with_deadline(kind, tables(kind, said, asked["job"])))
+    found = job(tables(kind, said, asked["job"]))
     if asked["write_job"]:
-        asked["write_job"].write_text(to_toml(found), "utf-8")
-        click.echo(f"wrote {asked['write_job']}", err=True)
+        _write(asked["write_job"], to_toml(found))
     now = datetime.now(UTC)
     show = costshown.Shown(fmt, output, now)
     if asked["history"]:
@@ -158,23 +156,14 @@ def _answer(kind: str, said: dict[str, Any]) -> None:
     _ranked(db, found, asked, show)
 
 
-def _with_deadline(kind: str, words: dict[str, Any]) -> dict[str, Any]:
-    """Give a pre-training run a quarter of a year when nobody said how long it may take."""
-    if kind == "train" and "deadline_hours" not in words.get("buy", {}):
-        words["buy"] = {**words.get("buy", {}), "deadline_hours": QUARTER}
-    return words
-
-
 def _ranked(db: Path, found: "Job", asked: Mapping[str, Any], show: Any) -> None:
     from gputape.analysis.cost.rank import rank
     from gputape.analysis.cost.what_if import frontier, most
-    from gputape.analysis.views import check_providers
     from gputape.store.tape import reading
 
     if asked["most"] and not asked["spend"]:
         raise click.UsageError("--most needs what it may cost: --spend 100000")
     with reading(db) as con:
-        check_providers(con, found.buy.providers)
         ranked = rank(con, found, show.now, as_of=asked["as_of"], limit=asked["limit"],
                       each_provider=asked["each_provider"])  # fmt: skip
         if asked["most"] and ranked.best:
@@ -188,8 +177,19 @@ def _ranked(db: Path, found: "Job", asked: Mapping[str, Any], show: Any) -> None
 
 
 def _history(db: Path, found: "Job", span: timedelta, end: datetime, show: Any) -> None:
-    from gputape.analysis.cost.timeline import timeline
+    from gputape.analysis.cost.timeline import DAY, timeline
     from gputape.store.tape import reading
 
+    first = end.date() - max(1, round(span / DAY)) * DAY + DAY
     with reading(db) as con:
-        show.history(timeline(con, found, (end - span).date(), end.date(), end))
+        show.history(timeline(con, found, first, end.date(), end))
+
+
+def _write(file: Path, text: str) -> None:
+    from gputape.store.errors import BadInput
+
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise BadInput(f"can not write {file}: {error.strerror}") from None
+    click.echo(f"wrote {file}", err=True)

@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gputape.analysis.cost.job import Job, ServeWork, TrainWork
-from gputape.analysis.cost.rank import HOURS_MONTH, Priced, Ranked
+from gputape.analysis.cost.money import HOURS_MONTH
+from gputape.analysis.cost.rank import Priced, Ranked
+from gputape.analysis.cost.stated import Job, ServeWork, TrainWork
 from gputape.analysis.cost.timeline import Timeline
 from gputape.analysis.cost.what_if import Most, Point
 from gputape.analysis.cost.working import working
@@ -30,8 +31,8 @@ SERVICE = ("usd_month", "usd_hour_total", "usd_million_tokens", "provider", "sku
            "term_months", "tier", "note", "stale", "last_seen", "series_id")  # fmt: skip
 SERVICE_TABLE = ("usd_month", "usd_million_tokens", "provider", "sku", "region", "option", "gpu",
                  "gpus", "tpot_ms", "usd_hour", "note")  # fmt: skip
-DAYS = ("day", "usd", "usd_low", "usd_high", "provider", "sku", "region", "option", "gpu",
-        "instances", "offers")  # fmt: skip
+DAYS = ("day", "usd", "usd_low", "usd_high", "provider", "sku", "region", "option", "gpu", "gpus",
+        "instances")  # fmt: skip
 FRONTIER = ("hours", "usd", "provider", "sku", "region", "option", "gpu", "gpus", "instances")
 
 
@@ -58,7 +59,8 @@ class Shown:
         """Print a day a row, and how today ranks."""
         rows = [
             [day.day, *(half_up(x, 2) for x in (day.usd, day.usd_low, day.usd_high)), day.provider,
-             day.sku, day.region, day.option, day.gpu, day.instances, day.offers]
+             day.sku, day.region, day.option, day.gpu, int(day.gpu_count) * day.instances,
+             day.instances]
             for day in found.days
         ]  # fmt: skip
         finish(rows, DAYS, self.fmt, self.output, _rank_of_today(found))
@@ -160,15 +162,13 @@ def _notes(one: Priced, job: Job) -> Iterator[str]:
     offer = one.offer
     yield from one.way.notes
     if one.way.instances > 1:
-        speed = f"{offer['gbit_s']:.0f} Gbit/s" if offer["gbit_s"] else "network not known"
-        network = f", {speed}" if isinstance(job.work, TrainWork) else ""
-        yield f"{one.way.instances} instances{network}"
+        yield f"{one.way.instances} instances{_network(one, job)}"
     if not offer["billing_known"]:
         yield "billed by the hour begun, for nobody states the step"
     if offer["option"] == "spot" and offer["rate"] == "unknown" and not job.buy.interruption:
         yield "interruptions not published"
-    if offer["payment"]:
-        yield f"{offer['payment']} upfront"
+    if offer["option"] == "reserved":
+        yield _committed(one)
     if offer["relay"]:
         yield f"via {offer['relay']}"
     if offer["stale"]:
@@ -179,20 +179,35 @@ def _notes(one: Priced, job: Job) -> Iterator[str]:
         yield "disk and egress prices not known"
 
 
+def _network(one: Priced, job: Job) -> str:
+    if not isinstance(job.work, TrainWork):
+        return ""
+    speed = one.offer["gbit_s"]
+    return f", {speed:.0f} Gbit/s" if speed else ", network not known"
+
+
+def _committed(one: Priced) -> str:
+    """Say what the commitment costs in all, whatever the job takes of it."""
+    months = one.offer["term_months"]
+    whole = Decimal(repr(one.offer["usd_hour"])) * one.way.instances * months * HOURS_MONTH
+    paid = f", {one.offer['payment']} upfront" if one.offer["payment"] else ""
+    return f"commits to {months} months, ${half_up(whole, 0):,} in all{paid}"
+
+
 def _about(found: Ranked) -> Iterator[str]:
     """Say how old the offers are, and how many can not run the job, by reason."""
-    left_out = ", ".join(f"{n} {why}" for why, n in found.left_out.items())
-    ages = found.as_of
-    when = (
-        f"as of {ages.newest:%Y-%m-%d %H:%M} UTC (oldest {ages.oldest:%Y-%m-%d %H:%M})"
-        if ages.newest and ages.oldest else "no offer matched"
-    )  # fmt: skip
-    shown = f"{len(found.rows)} of {found.matched}" if len(found.rows) < found.matched else (
-        f"{found.matched}"
-    )  # fmt: skip
-    yield f"{when}: {shown} offers can run it; left out: {left_out or 'nothing'}"
-    if deadline := found.job.buy.deadline_hours:
-        yield f"within {deadline:g} hours of wall time"
+    left_out = ", ".join(f"{n} {why}" for why, n in found.left_out.items()) or "nothing"
+    if not found.newest or not found.oldest:
+        yield f"no offer can run it; left out: {left_out}"
+        return
+    shown = f"{len(found.rows)} of " if len(found.rows) < found.matched else ""
+    yield (
+        f"as of {found.newest:%Y-%m-%d %H:%M} UTC (oldest {found.oldest:%Y-%m-%d %H:%M}): "
+        f"{shown}{found.matched} offers that can run it, {found.stale} stale; "
+        f"left out: {left_out}"
+    )
+    if (hours := found.job.deadline_hours) and found.job.kind != "serve":
+        yield f"within {hours:g} hours of wall time, set-up included"
 
 
 def _rank_of_today(found: Timeline) -> Iterator[str]:

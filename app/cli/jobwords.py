@@ -56,7 +56,8 @@ def buying_options(command: F) -> F:
         click.option("--runs", type=Amount(), help="Tries that a result takes."),
         click.option("--setup", "setup_hours", type=Span(), help="Paid and idle before each run."),
         click.option("--disk", "disk_gib", type=Size(zero=True), help="GiB kept meanwhile."),
-        click.option("--egress", "egress_gib", type=Size(zero=True), help="GiB that leave."),
+        click.option("--egress", "egress_gib", type=Size(zero=True),
+                     help="GiB that leave after each run, or in a month of service."),
         click.option("--interruption", metavar="RATE",
                      help="Of spot: 5%/month, 10%/day or 2%/hour."),
         click.option("--save", "save_minutes", type=Span(), help="How long one checkpoint takes."),
@@ -64,7 +65,8 @@ def buying_options(command: F) -> F:
         click.option("--gpu", "gpus", multiple=True, help="An id, a family or a glob; repeatable."),
         click.option("--provider", "providers", multiple=True, help="A slug; repeatable."),
         click.option("--region", help="A prefix (us-east) or a continent (europe, …)."),
-        click.option("--include", help="Also price, with commas: marketplace, derived, suspect, …"),
+        click.option("--include", help="Also price, with commas: derived, imported, marketplace, "
+                     "suspect, unavailable."),
         click.option("--job", type=click.Path(path_type=Path, dir_okay=False),
                      help="A job file; options go over it."),
         click.option("--write-job", type=click.Path(path_type=Path, dir_okay=False),
@@ -81,22 +83,27 @@ def buying_options(command: F) -> F:
 
 def tables(kind: str, said: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
     """Return the tables of a job: a file's, and what the command line says over them."""
-    known: dict[str, Any] = {"model": {}, "work": {}, "buy": {}}
-    if file:
-        from gputape.analysis.cost.job import read
-        from gputape.store.errors import BadInput
-
-        stored = read(file)
-        if stored.kind != kind:
-            raise BadInput(f"{file} is a job to {stored.kind}: `gputape cost {stored.kind}`")
-        known |= {name: dict(stored.said.get(name, {})) for name in known}
-    for name, value in said.items():
-        if value is not None and value != ():
-            table = "model" if name in MODEL else "buy" if name in BUY else "work"
-            known[table][name] = _plain(name, value)
-    if {"params", "name"} <= known["model"].keys():
+    known = _stored(kind, file) if file else {"model": {}, "work": {}, "buy": {}}
+    words = {name: value for name, value in said.items() if value is not None and value != ()}
+    if {"params", "name"} <= words.keys():
         raise click.UsageError("--model names a shape and --params states one: give one of them")
+    if {"params", "name"} & words.keys():
+        known["model"] = {}  # another model than the file's, not a mixture of both
+    for name, value in words.items():
+        table = "model" if name in MODEL else "buy" if name in BUY else "work"
+        known[table][name] = _plain(name, value)
     return {"kind": kind, **{name: table for name, table in known.items() if table}}
+
+
+def _stored(kind: str, file: Path) -> dict[str, dict[str, Any]]:
+    from gputape.analysis.cost.job import read, to_tables
+    from gputape.store.errors import BadInput
+
+    stored = read(file)
+    if stored.kind != kind:
+        raise BadInput(f"{file} is a job to {stored.kind}: `gputape cost {stored.kind}`")
+    found = to_tables(stored)
+    return {name: found.get(name, {}) for name in ("model", "work", "buy")}
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -20,7 +20,7 @@ from gputape.analysis.cost.rank import rank
 from gputape.analysis.cost.timeline import Timeline, timeline
 from gputape.store import tape as store
 
-DAYS = 10
+DAYS = 7
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 1) + timedelta(days=DAYS)
 SMALL = {"name": "llama-3.1-8b"}
 JOBS: dict[str, dict[str, Any]] = {
@@ -41,8 +41,8 @@ JOBS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A market of six sellers over ten days."""
-    return market(tmp_path_factory.mktemp("market") / "tape.duckdb", days=DAYS, each=40).db
+    """A market of six sellers over a week."""
+    return market(tmp_path_factory.mktemp("market") / "tape.duckdb", days=DAYS, each=30).db
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def asked_of(db: Path, asked: Job, first: date, last: date, now: datetime) -> Ti
         return timeline(con, asked, first, last, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [256, 1])
 @pytest.mark.parametrize("name", JOBS)
 def test_a_day_is_the_ranking_of_its_end(
@@ -91,6 +92,7 @@ def test_a_day_is_the_ranking_of_its_end(
     assert all(one.usd_low <= one.usd <= one.usd_high for one in found.days)
 
 
+@pytest.mark.slow
 def test_the_market_has_days_of_every_kind(con: Any) -> None:
     """Looks failed, offers went and came back, euros moved: what is proved is proved of them."""
     kinds = con.execute(
@@ -152,7 +154,7 @@ def test_how_low_today_is(tmp_path: Path) -> None:
     four = asked_of(sold.db, tuned(), at(1).date(), at(4).date(), at(9))
 
     assert [one.usd / four.days[0].usd for one in four.days] == [
-        Decimal("1"), Decimal("1.5"), Decimal("1.3"), Decimal("1.15")
+        Decimal(1), Decimal("1.5"), Decimal("1.3"), Decimal("1.15")
     ]  # fmt: skip
     assert four.lowest_in == 3
     assert asked_of(sold.db, tuned(), at(2).date(), at(4).date(), at(9)).lowest_in == 3
@@ -170,3 +172,13 @@ def test_a_correction_is_the_past(tmp_path: Path) -> None:
 
     assert day.usd % Decimal(2) == 0
     assert day.usd < 9
+
+
+def test_a_rate_of_exchange_holds_a_week(tmp_path: Path) -> None:
+    """A price in euros has dollars until seven days after the last rate, here as in `rank`."""
+    sold = Market(tmp_path / "tape.duckdb").tell(rates={date(2026, 3, 1): "1.10"})
+    for day in range(1, 11):
+        sold.tell((scan("one", at(day)), [offer("one", "2.00", currency="EUR")]))
+    days = asked_of(sold.db, tuned(), at(1).date(), at(10).date(), at(11)).days
+
+    assert [one.day.day for one in days] == list(range(1, 9))
