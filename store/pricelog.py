@@ -21,6 +21,7 @@ from gputape.store.verdict import (
     HELD,
     LEAVING,
     LISTED,
+    LOSS_LEAST,
     LOSS_SHARE,
     MANY,
     MASS_LEAST,
@@ -251,7 +252,8 @@ class PriceLog:
             return {"gone": 0, "held": 0}
         self._run(MISSING, words | {"observed_at": scan.observed_at})
         lost = self._one("select count(*) from missing where not listed")
-        many = lost >= LOSS_SHARE * (lost + listed)
+        half = LOSS_SHARE * (lost + listed)
+        many = lost > half or (lost == half and lost >= LOSS_LEAST)
         self._run(LEAVING, {"many": many, "origin": scan.origin})
         return self._add_leaving(scan, scan_id, lost)
 

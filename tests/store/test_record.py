@@ -330,6 +330,17 @@ def test_a_part_s_gone_series_do_not_touch_another_part(t: Tape) -> None:
     assert t.now("a")[1] == "firm"
 
 
+@pytest.mark.parametrize(("lost", "gone"), [(9, 9), (10, 0), (11, 0)])
+def test_a_list_that_is_cut_in_the_middle_says_nothing_of_the_rest(
+    t: Tape, lost: int, gone: int
+) -> None:
+    """Of 20 series, ten or more that are missing at once wait for a second look."""
+    every = [offer(f"s{n}") for n in range(20)]
+    t.scan(*every)
+    assert t.scan(*every[lost:]).gone == gone
+    assert t.scan(*every[lost:]).gone == lost - gone
+
+
 def test_interruption_figures_are_kept_when_they_change(t: Tape) -> None:
     """Published interruption buckets are facts of their own, a row a change."""
     row = InterruptionRow(sku="a", region="us", low_percent=5, high_percent=10, saving_percent=60)
