@@ -119,7 +119,7 @@ dollars as (
         round(s.price * case when s.currency = 'USD' then 1 else x.rate end, 6) as usd_hour
     from standing s left join rates x on x.currency = s.currency and x.day = s.day
 ),
-cost as (
+costing as (
     select d.day, f.series_id, f.way, d.usd_hour * f.factor + f.extra as usd,
         d.usd_hour * f.factor_low + f.extra as low, d.usd_hour * f.factor_high + f.extra as high
     from dollars d join few f using (series_id)
@@ -128,7 +128,7 @@ cost as (
 best as (
     select day, min_by({{'usd': usd, 'low': low, 'high': high, 'series_id': series_id, 'way': way}},
         (usd, high, series_id)) as b
-    from cost where usd is not null group by day
+    from costing where usd is not null group by day
 )
 select day, b.usd, b.low, b.high, s.provider, s.sku, s.region, s.option, s.gpu, s.gpu_count,
     p.instances
