@@ -4,7 +4,7 @@ The job fine-tunes Llama 3.1 70B with LoRA on 50 million tokens, on demand or sp
 100,000 current offers; the bare side groups the same offers by GPU. Its history is asked of the
 tape of `year.py`, 90 days long; the bare side sums the price log.
 
-    python bench/job.py rank TAPE OFFERS REPEATS      python bench/job.py history TAPE DAYS REPEATS
+    python bench/job.py rank|history TAPE SCALE REPEATS
 """
 
 import json
@@ -46,9 +46,9 @@ def make(path: Path, offers: int) -> None:
                 recorder.record_table(market.scan(provider, part, now), listed)
 
 
-def ranked(path: Path, offers: int, repeats: int) -> dict[str, float]:
+def ranked(path: Path, scale: float, repeats: int) -> dict[str, float]:
     """Return seconds of ranking the job, of the bare question, and how many offers run it."""
-    make(path, offers)
+    make(path, round(OFFERS * scale))
     now = datetime.now(UTC)
     asked = job(JOB)
     with tape.reading(path) as con:
@@ -60,9 +60,10 @@ def ranked(path: Path, offers: int, repeats: int) -> dict[str, float]:
         }
 
 
-def history(path: Path, days: int, repeats: int) -> dict[str, float]:
+def history(path: Path, scale: float, repeats: int) -> dict[str, float]:
     """Return seconds of the job's history, of a sum over the log, and how many days it has."""
-    year.make(path, days)
+    days = max(3, round(DAYS * scale))
+    year.make(path, days, round(year.SERIES * scale))
     now, asked = datetime.now(UTC), job(JOB)
     first = (now - timedelta(days=days)).date()
     with tape.reading(path) as con:
@@ -88,24 +89,24 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 def measure(folder: Path, scale: float, repeats: int) -> list[Line]:
     """Ask each in a child of its own."""
-    offers, days = round(OFFERS * scale), max(3, round(DAYS * scale))
+    offers, series = round(OFFERS * scale), round(year.SERIES * scale)
     me = Path(__file__)
-    one = json.loads(cost(python(me, "rank", folder / "now.duckdb", offers, repeats)).said)
-    many = json.loads(cost(python(me, "history", folder / "then.duckdb", days, repeats)).said)
+    one = json.loads(cost(python(me, "rank", folder / "now.duckdb", scale, repeats)).said)
+    many = json.loads(cost(python(me, "history", folder / "then.duckdb", scale, repeats)).said)
     if not one["rows"] or not many["rows"]:
         raise SystemExit(f"nothing can run the job: {one}, {many}")
+    days = f"a job's history ({many['rows']:.0f} days seen of {series:,} series), bare scan"
     return [
         within(f"one job ranked over {offers:,} current offers ({one['rows']:.0f} run it), bare",
                one["ours"], one["bare"], "s", RANK_S),
-        within(f"a job's history of {days} days ({many['rows']:.0f} seen), bare scan",
-               many["ours"], many["bare"], "s", HISTORY_S),
+        within(days, many["ours"], many["bare"], "s", HISTORY_S),
     ]  # fmt: skip
 
 
 def main(verb: str, path: str, size: str, repeats: str) -> None:
     """Make a tape and ask it; the figures are one JSON object on stdout."""
     asked = ranked if verb == "rank" else history
-    print(json.dumps(asked(Path(path), int(size), int(repeats))))
+    print(json.dumps(asked(Path(path), float(size), int(repeats))))
 
 
 if __name__ == "__main__":

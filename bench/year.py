@@ -65,17 +65,17 @@ def record_hour(recorder: Recorder, tables: dict[str, Any], at: datetime, seed: 
     return seconds
 
 
-def tables() -> dict[str, Any]:
+def tables(series: int = SERIES) -> dict[str, Any]:
     """Return each provider's offers, about half of them spot."""
     return {
-        provider: market.offers(provider, round(SERIES * share))
+        provider: market.offers(provider, round(series * share))
         for provider, share in market.SHARES.items()
     }
 
 
-def make(path: Path, days: int) -> dict[str, float]:
+def make(path: Path, days: int, series: int = SERIES) -> dict[str, float]:
     """Make the tape; return what recording took per hour at its start and at its end."""
-    listed, start = tables(), END - timedelta(days=days)
+    listed, start = tables(series), END - timedelta(days=days)
     hours = [range(HOURS_RECORDED), range(days * 24 - HOURS_RECORDED, days * 24)]
     with tape.writing(path, start) as con:
         first = _record(Recorder(con), listed, start, hours[0])

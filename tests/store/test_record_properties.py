@@ -75,7 +75,7 @@ def listing(listed: list[dict[str, Any]]) -> Listing:
     )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(scans)
 def test_memory_log_and_views_agree_after_every_scan(history: list[Any]) -> None:
     """No history of news, doubt, loss, failure and correction brings them apart."""
