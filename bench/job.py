@@ -63,7 +63,7 @@ def ranked(path: Path, scale: float, repeats: int) -> dict[str, float]:
 def history(path: Path, scale: float, repeats: int) -> dict[str, float]:
     """Return seconds of the job's history, of a sum over the log, and how many days it has."""
     days = max(3, round(DAYS * scale))
-    year.make(path, days, round(year.SERIES * scale))
+    year.make(path, days, round(year.SERIES * scale), recorded=2)
     now, asked = datetime.now(UTC), job(JOB)
     first = (now - timedelta(days=days)).date()
     with tape.reading(path) as con:

@@ -73,10 +73,12 @@ def tables(series: int = SERIES) -> dict[str, Any]:
     }
 
 
-def make(path: Path, days: int, series: int = SERIES) -> dict[str, float]:
+def make(
+    path: Path, days: int, series: int = SERIES, recorded: int = HOURS_RECORDED
+) -> dict[str, float]:
     """Make the tape; return what recording took per hour at its start and at its end."""
     listed, start = tables(series), END - timedelta(days=days)
-    hours = [range(HOURS_RECORDED), range(days * 24 - HOURS_RECORDED, days * 24)]
+    hours = [range(recorded), range(days * 24 - recorded, days * 24)]
     with tape.writing(path, start) as con:
         first = _record(Recorder(con), listed, start, hours[0])
         fill(con, start, hours[0].stop, hours[1].start)
