@@ -142,6 +142,7 @@ def load_all(
     origins: dict[Key, str] = dict.fromkeys(_leaves(said), str(path))
     if path:
         _validated(said, str(path))  # a file is judged as it is written
+        _place_jobs(said, path)
     over = _from_environment(os.environ if environment is None else environment)
     for key, (name, value) in over.items():
         _put(said, key, value)
@@ -157,6 +158,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not TOML: {error}") from None
     except OSError as error:
         raise BadInput(f"{path} can not be read ({error.strerror})") from None
+
+
+def _place_jobs(said: Mapping[str, Any], path: Path) -> None:
+    """Take the job file of a rule from the folder of the configuration, wherever we are run."""
+    for rule in said.get("alerts", {}).get("rules", {}).values():
+        if "workload" in rule:
+            rule["workload"] = str(path.absolute().parent / rule["workload"])
 
 
 def _validated(said: Mapping[str, Any], where: str) -> Config:

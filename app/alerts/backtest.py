@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gputape.app.alerts import live, observations, sources
+from gputape.app.alerts import live, sources, tapelooks
 from gputape.app.alerts.engine import Engine, Happened, Key, Run, matches
 from gputape.app.alerts.grounds import Rates
 from gputape.app.alerts.measures import Measure, Point, judge, measure_of
@@ -175,11 +175,11 @@ def as_json(result: Result) -> dict[str, Any]:
 def read(con: "duckdb.DuckDBPyConnection", rules: Sequence[Rule], start: datetime | None
          ) -> History:  # fmt: skip
     """Read every look and the prices of every series that a rule is about, from `start` on."""
-    looks = observations.looks(con, "true")
-    series = {id_: one for id_, one in observations.series(con).items()
+    looks = tapelooks.looks(con, "true")
+    series = {id_: one for id_, one in tapelooks.series(con).items()
               if any(matches(rule, one) for rule in rules)}  # fmt: skip
-    rows = observations.entries_since(con, list(series), start)
-    parts = observations.parts_looked_at(looks, _standing(con, looks))
+    rows = tapelooks.entries_since(con, list(series), start)
+    parts = tapelooks.parts_looked_at(looks, _standing(con, looks))
     courses = {
         id_: Course(of_series, parts[series[id_].provider, series[id_].part], replayed=True)
         for id_, of_series in rows.items()
@@ -194,10 +194,10 @@ def _standing(con: "duckdb.DuckDBPyConnection", looks: list[Look]
     partial = {(look.provider, look.part) for look in looks if look.seen and not look.complete}
     if not partial:
         return {}
-    of_part = {id_: (one.provider, one.part) for id_, one in observations.series(con).items()
+    of_part = {id_: (one.provider, one.part) for id_, one in tapelooks.series(con).items()
                if (one.provider, one.part) in partial}  # fmt: skip
     found: dict[tuple[str, str], list[list[Entry]]] = defaultdict(list)
-    for id_, rows in observations.entries_since(con, list(of_part), None).items():
+    for id_, rows in tapelooks.entries_since(con, list(of_part), None).items():
         found[of_part[id_]].append(rows)
     return found
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gputape.app.alerts import observations
+from gputape.app.alerts import tapelooks
 from gputape.app.alerts.engine import Engine, Run, terms
 from gputape.app.alerts.grounds import Rates
 from gputape.app.alerts.ledger import Ledger
-from gputape.app.alerts.observations import FINGERPRINT, Course, Look, Looks, Series
+from gputape.app.alerts.observations import Course, Look, Looks, Series
 from gputape.app.alerts.rules import Rule
+from gputape.app.alerts.tapelooks import FINGERPRINT
 from gputape.store.literal import filled, literal
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def news(con: "duckdb.DuckDBPyConnection", ledger: Ledger) -> News:
         return News([], newest, first=True)
     stale = [part for part, scan_id in newest.items() if scan_id > known.get(part, 0)]
     since = min((known.get(part, 0) for part in stale), default=0)
-    found = observations.looks(con, f"scan_id > {literal(since)}") if stale else []
+    found = tapelooks.looks(con, f"scan_id > {literal(since)}") if stale else []
     played = [look for look in found if look.scan_id > known.get((look.provider, look.part), 0)
               and ((look.origin == "live" and look.fresh) or look.anew)]  # fmt: skip
     return News(list(_runs(con, played)), newest, first=False)
@@ -93,7 +94,7 @@ def engine(
     ids |= set(also)
     renamed = ledger.renamed()
     prints = [print_ for _, print_ in ledger.active()] + [old for old, _, _ in renamed]
-    series = observations.series(con, _where(ids, prints))
+    series = tapelooks.series(con, _where(ids, prints)) if ids or prints else {}
     states = ledger.states(one.fingerprint for one in series.values())
     created = {name: at for name, (_, at, _) in ledger.known_rules().items()}
     known = courses(con, series, history_start(rules, now))
@@ -134,7 +135,9 @@ def courses(
     con: "duckdb.DuckDBPyConnection", series: Mapping[int, Series], since: datetime | None
 ) -> dict[int, Course]:
     """Return the courses of some series since a moment."""
-    rows = observations.entries_since(con, list(series), since)
+    if not series:
+        return {}
+    rows = tapelooks.entries_since(con, list(series), since)
     parts = _looks(con, {(one.provider, one.part) for one in series.values()}, since)
     return {id_: Course(of_series, parts[series[id_].provider, series[id_].part])
             for id_, of_series in rows.items()}  # fmt: skip
@@ -147,7 +150,7 @@ def _looks(con: "duckdb.DuckDBPyConnection", parts: set[tuple[str, str]], since:
              "and status in ('ok', 'unchanged')")  # fmt: skip
     if since:
         where += filled(" and observed_at >= $since", {"since": since})
-    return observations.parts_looked_at(observations.looks(con, where))
+    return tapelooks.parts_looked_at(tapelooks.looks(con, where))
 
 
 # -- rules that are new -----------------------------------------------------------------------
@@ -167,5 +170,5 @@ def standing_ids(con: "duckdb.DuckDBPyConnection", rule: Rule, now: datetime) ->
 
 def newest_looks(con: "duckdb.DuckDBPyConnection") -> dict[tuple[str, str], Look]:
     """Return the newest live look of each part."""
-    found = observations.looks(con, f"scan_id in ({NEWEST})")
+    found = tapelooks.looks(con, f"scan_id in ({NEWEST})")
     return {(look.provider, look.part): look for look in found}

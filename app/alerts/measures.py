@@ -252,4 +252,5 @@ def _reference(found: Condition, points: Sequence[Point], state: State) -> tuple
 def _words(rule: Rule) -> str:
     name = {"best": "cheapest", "spread": "dearest over cheapest", "index": "index",
             "workload": "workload"}[rule.scope]  # fmt: skip
-    return f"{name} of {rule.workload or rule.selector_words()}"
+    what = Path(rule.workload).name if rule.workload else rule.selector_words()
+    return f"{name} of {what}"

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from gputape.app.alerts.engine import Happened
 from gputape.app.alerts.grounds import Rates
-from gputape.app.alerts.observations import Series, source_url
+from gputape.app.alerts.observations import Series
 from gputape.app.alerts.routing import Notice
+from gputape.app.alerts.tapelooks import source_url
 from gputape.store.literal import filled
 from gputape.store.offer import half_up
 
@@ -256,12 +257,12 @@ def _series(one: Happened) -> dict[str, Any]:
         "provider": series.provider, "sku": series.sku, "region": series.region,
         "zone": series.zone, "option": series.option, "tier": series.tier,
         "term_months": series.term_months, "gpu": series.gpu,
-        "gpu_count": _text(series.gpu_count.normalize()),
+        "gpu_count": _text(series.gpu_count),
     }  # fmt: skip
 
 
 def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
+    return None if amount is None else f"{amount.normalize():f}"
 
 
 def _measured(one: Happened) -> str:

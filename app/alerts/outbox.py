@@ -16,7 +16,7 @@ The outbox, for whoever delivers:
 Claim with `claim(now, lease)`, one row at a time; then `sent`, `retry` or `dead`. A sender that
 dies leaves its lease to run out: one duplicate with the same id, never a loss.
 
-    waiting(…)   rows of digests and of channels over their rate, folded into one message when due
+    waiting(…)   rows of digests and of groups, folded into one message when due
 """
 
 import json
@@ -124,14 +124,6 @@ class Outbox:
             "from outbox where ?1 is null or state = ?1 order by created_at, id, channel", [state],
         )  # fmt: skip
         return [_row(row) for row in rows]
-
-    def posted_since(self, channel: str, since: datetime) -> list[datetime]:
-        """Return when a channel was given its messages since a moment, oldest first."""
-        rows = self._con.execute(
-            "select created_at from outbox where channel = ? and created_at > ? order by 1",
-            [channel, text(since)],
-        )
-        return [moment(at) for (at,) in rows]
 
 
 def _row(found: Sequence[Any]) -> Row:

@@ -1,7 +1,7 @@
-"""From what is told to messages in the outbox: targets, digests, quiet hours, rates.
+"""From what is told to messages in the outbox: targets, digests, quiet hours.
 
-A message is one row per channel. What a digest gathers, and what a channel gets beyond its rate,
-waits in the ledger and is folded into one message when due (`fold`).
+A message is one row per channel. What a digest or a group gathers waits in the ledger and is
+folded into one message when due (`fold`). A channel's rate is kept where it is sent from.
 """
 
 import json
@@ -17,8 +17,6 @@ from gputape.app.alerts.outbox import Row, moment, text
 from gputape.app.alerts.routing import Notice
 from gputape.app.alerts.rules import Rule
 
-HOUR = timedelta(hours=1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
@@ -26,7 +24,6 @@ class Routes:
 
     channels: Sequence[str] = ()
     """The configured channels, for rules that name none."""
-    per_hour: int = 20
     group_wait: timedelta = timedelta()
     """How long a message waits for others of its rule; a schedule gives it a minute."""
 
@@ -64,7 +61,7 @@ def id_of(notice: Notice) -> str:
 
 
 def _place(ledger: Ledger, row: Row, rule: Rule, routes: Routes, now: datetime) -> Row:
-    due = _due(ledger, row.channel, rule, routes, now)
+    due = _due(rule, routes, now)
     if due is None:
         quiet = rule.quiet_hours
         row = row._replace(next_try=quiet.until(now) if quiet else now)
@@ -77,14 +74,10 @@ def _place(ledger: Ledger, row: Row, rule: Rule, routes: Routes, now: datetime) 
     return row._replace(next_try=due)
 
 
-def _due(ledger: Ledger, channel: str, rule: Rule, routes: Routes, now: datetime
-         ) -> datetime | None:  # fmt: skip
+def _due(rule: Rule, routes: Routes, now: datetime) -> datetime | None:
     """Return until when a message waits to be folded with others, None for not at all."""
     if rule.digest_at:
         return rule.digest_at.after(now)
-    recent = ledger.outbox.posted_since(channel, now - HOUR)
-    if len(recent) >= routes.per_hour:
-        return recent[-routes.per_hour] + HOUR
     return now + routes.group_wait if routes.group_wait else None
 
 

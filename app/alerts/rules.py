@@ -204,8 +204,6 @@ class AlertsConfig(BaseModel):
 
     default_policy: bool = True
     """Whether the default policy runs beside the rules."""
-    per_hour: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Messages that a channel gets in an hour; the others are folded into one."""
     rules: dict[str, Rule] = {}
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gputape.app.alerts import live, measures, observations
+from gputape.app.alerts import live, measures, tapelooks
 from gputape.app.alerts.condition import OF_SOURCES
 from gputape.app.alerts.engine import matches, terms
 from gputape.app.alerts.grounds import Rates, ground
@@ -70,7 +70,7 @@ def _of_series(con: "duckdb.DuckDBPyConnection", rules: Sequence[Rule], now: dat
     windows = [rule.condition.window or REBASE for rule in rules]
     since = now - max(*windows, REBASE) if quick else None
     ids = [id_ for (id_,) in con.execute(filled(CURRENT, {"at": now, "since": since})).fetchall()]
-    series = {id_: one for id_, one in observations.series(con, _where(ids)).items()
+    series = {id_: one for id_, one in tapelooks.series(con, _where(ids)).items()
               if any(matches(rule, one) for rule in rules)}  # fmt: skip
     courses = live.courses(con, series, live.history_start(rules, since or now))
     rates = Rates.of(con)

@@ -22,13 +22,17 @@ LITTLE_SPACE = 500 * 2**20
 FUTURE = timedelta(minutes=5)
 UNTIDY = timedelta(days=4)
 OLD_MESSAGE = timedelta(hours=1)
+# What was imported is somebody else's to ask: it has one line, and can not be stale.
+IMPORTED = """
+select count(distinct provider), max(observed_at) from scan where origin = 'import'
+"""
 SOURCES = """
 with tried as (
     select provider, part, status, sentence, observed_at, scan_id,
         status in ('ok', 'unchanged') as good,
         max(observed_at) filter (where status in ('ok', 'unchanged'))
             over (partition by provider, part) as last_good
-    from scan where status not in ('skipped', 'unconfigured')
+    from scan where status not in ('skipped', 'unconfigured') and origin in ('live', 'replay')
 )
 select t.provider, max(t.last_good), count(distinct t.part),
     count(distinct t.part)
@@ -56,7 +60,7 @@ def _look(db: Where, now: datetime) -> Iterator[Line]:
     yield from _service(db)
     yield from _keys()
     yield _disk(db)
-    yield from _tape(db, now)
+    yield from _tape(db, settings, now)
     yield from _alerts(db, settings, now)
 
 
@@ -119,7 +123,7 @@ def _disk(db: Where) -> Line:
     return "disk", "ok" if free > LITTLE_SPACE else "bad", sentence
 
 
-def _tape(db: Where, now: datetime) -> Iterator[Line]:
+def _tape(db: Where, settings: "Config", now: datetime) -> Iterator[Line]:
     from gputape.store.errors import TapeError
     from gputape.store.tape import reading
 
@@ -130,7 +134,8 @@ def _tape(db: Where, now: datetime) -> Iterator[Line]:
             if not isinstance(db, Path):
                 yield _lake(con, now)
             yield from _clock(con, now)
-            yield from _sources(con, db, now)
+            yield from _sources(con, db, _idle(db, settings), now)
+            yield from _imported(con)
             yield from _rejects(con)
             yield from _held(con)
     except TapeError as error:
@@ -164,9 +169,26 @@ def _clock(con: "duckdb.DuckDBPyConnection", now: datetime) -> Iterator[Line]:
         yield "clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC"
 
 
-def _sources(con: "duckdb.DuckDBPyConnection", db: Where, now: datetime) -> Iterator[Line]:
+def _idle(db: Where, settings: "Config") -> set[str]:
+    """Return the sources that neither the configuration asks nor a service was told to."""
+    from gputape.app.service import status
+    from gputape.app.service.schedule import jobs
+    from gputape.scrapers.registry import ADAPTERS
+
+    left = status.moments(status.read(db).get("next"))
+    asked = {name.partition("/")[0] for name in (*(job.name for job in jobs(settings)), *left)}
+    return {found.PROVIDER.slug for found in ADAPTERS} - asked
+
+
+def _sources(
+    con: "duckdb.DuckDBPyConnection", db: Where, idle: set[str], now: datetime
+) -> Iterator[Line]:
     waits = _breakers(con, db)
     for slug, good, parts, failing, sentence, cadence in con.execute(SOURCES).fetchall():
+        if slug in idle:
+            known = f"last good {_ago(now - good)} ago" if good else "never answered"
+            yield f"source {slug}", "ok", f"{known}; not asked any more: it is not turned on"
+            continue
         if good is None:
             yield f"source {slug}", "bad", f"never answered: {sentence}{waits.get(slug, '')}"
             continue
@@ -179,6 +201,12 @@ def _sources(con: "duckdb.DuckDBPyConnection", db: Where, now: datetime) -> Iter
             state,
             f"last good {_ago(age)} ago{', stale' if late else ''}{trouble}{waits.get(slug, '')}",
         )
+
+
+def _imported(con: "duckdb.DuckDBPyConnection") -> Iterator[Line]:
+    sources, newest = con.execute(IMPORTED).fetchall()[0]
+    if sources:
+        yield "imported", "ok", f"{sources} sources, the newest price of {newest:%Y-%m-%d %H:%M}"
 
 
 def _breakers(con: "duckdb.DuckDBPyConnection", db: Where) -> dict[str, str]:

@@ -64,7 +64,7 @@ def _once(service: "Service") -> int:
     code = summarise(outcomes) if outcomes else 0
     if not due:
         click.echo("nothing is due", err=True)
-    trouble = any(line.ours for line in service.lines.values())
+    trouble = service.last_error is not None
     if stop.is_set():
         code = INTERRUPTED
     _leave(code or int(trouble), ended=ended)

@@ -75,17 +75,19 @@ def hidden(config: Config) -> list[str]:
 
 
 def after_collection(
-    db: Where, con: "duckdb.DuckDBPyConnection", config: Config, now: datetime
-) -> "Evaluated":
+    db: Where, con: "duckdb.DuckDBPyConnection", config: Config, now: datetime,
+    group_wait: timedelta = GROUP_WAIT,
+) -> "Evaluated":  # fmt: skip
     """Take what is new on the tape through every rule; what follows is in the outbox then.
 
-    `con` reads what was recorded. Raises `BadInput`, `Busy`; the tape is never touched.
+    `con` reads what was recorded. `group_wait`: how long a message waits for others of its rule.
+    Raises `BadInput`, `Busy`; the tape is never touched.
     """
     from gputape.app.alerts.evaluate import evaluate  # noqa: PLC0415  # with all of analysis
     from gputape.app.alerts.posting import Routes  # noqa: PLC0415  # same
 
     said = of(config)
-    routes = Routes(channels=tuple(said.channels), per_hour=said.per_hour, group_wait=GROUP_WAIT)
+    routes = Routes(channels=tuple(said.channels), group_wait=group_wait)
     with open_ledger(db) as ledger:
         return evaluate(con, ledger, rules(ledger, said), now, routes)
 

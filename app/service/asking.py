@@ -17,7 +17,6 @@ from gputape.scrapers.archive import Archive
 from gputape.scrapers.collect import FAILED, Outcome, Run, collect
 from gputape.scrapers.http import Skip, Visit, client
 from gputape.store.places import archive_of
-from gputape.store.remember import memory
 from gputape.store.scan import OK, UNCHANGED, Memory
 
 
@@ -57,8 +56,7 @@ class Asker:
         """Ask a source, record what it says. Raises `Busy`, and what our own disk does to us."""
         began = self.now()
         with self.desk.seat() as desk:
-            with desk.lock:
-                known = memory(desk.recorder.con)
+            known = desk.memory()
             way = Watched(self.outside.transport, self.now)
             with client(way) as polite:
                 visit = self._visit(job, known, way, polite, probe=probe)

@@ -17,7 +17,8 @@ from gputape.scrapers.http import Stopped
 from gputape.store import tape
 from gputape.store.places import Where
 from gputape.store.record import Recorder
-from gputape.store.scan import Counts, Listing, Scan
+from gputape.store.remember import memory
+from gputape.store.scan import OK, UNCHANGED, Counts, Listing, Memory, Scan
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,6 +42,7 @@ class Desk:
     _stack: ExitStack | None = None
     _recorder: Recorder | None = None
     _shared: "Shared | None" = None
+    _memory: Memory | None = None
     _seats: int = 0
     _left_at: float = 0.0
     _published: float = 0.0
@@ -85,9 +87,18 @@ class Desk:
         """Whether the tape is held."""
         return self._recorder is not None
 
+    def memory(self) -> Memory:
+        """Return what is known of every part and page, read anew when an answer was recorded."""
+        with self.lock:
+            if self._memory is None or self._shared:  # others write a lake too
+                self._memory = memory(self.recorder.con)
+            return self._memory
+
     def record(self, scan: Scan, listing: Listing | None = None) -> Counts:
         """Add one scan whole, or nothing of it."""
         with self.lock:
+            if scan.status in (OK, UNCHANGED):
+                self._memory = None
             return self.recorder.record(scan, listing)
 
     @contextmanager
@@ -121,7 +132,7 @@ class Desk:
         """Settle, publish and free the tape; who still sits here hears `Stopped`."""
         with self.lock:
             recorder, stack = self._recorder, self._stack
-            self._recorder = self._stack = self._shared = None
+            self._recorder = self._stack = self._shared = self._memory = None
             if recorder and stack:
                 with stack:
                     recorder.settle(self.now())

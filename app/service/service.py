@@ -284,13 +284,14 @@ class Service:
 
     # -- alerts -------------------------------------------------------------------------------
 
-    def alerts(self) -> None:
+    def alerts(self, group_wait: timedelta = alerting.GROUP_WAIT) -> None:
         """Take what was recorded through every rule, and what only time brings about."""
         if self.stopping:
             return
+        config = self.watch.loaded.config
         try:
             with self._eyes() as con:
-                done = alerting.after_collection(self.db, con, self.watch.loaded.config, self.now())
+                done = alerting.after_collection(self.db, con, config, self.now(), group_wait)
         except (NoTape, Stopped):  # the first collection is not over, or the desk was just closed
             return
         except Exception as error:  # alerts must not end a collection
@@ -338,7 +339,7 @@ class Service:
         for name in due:
             if name not in prices:
                 self.run(name)
-        self.alerts()
+        self.alerts(group_wait=timedelta())  # all that belongs together is here, and nobody later
         self.deliver()
         self._sweep()
         return due

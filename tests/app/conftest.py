@@ -15,6 +15,8 @@ import pytest
 
 from gputape.scrapers.registry import ADAPTERS
 
+from .receiving import Receiver, listening
+
 PROGRAM = Path(sys.executable).with_name("gputape")
 OURS = ("GPUTAPE_DB", "GPUTAPE_HOME", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 KEYS = {name for found in ADAPTERS for key in found.PROVIDER.keys for name in (key, f"{key}_FILE")}
@@ -46,14 +48,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def gputape(
     home: Path,  # for what it sets
-    tape: Path,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., Ran]]:
     """Run `main` with words, by default on the tape of `fixtures/`."""
     from gputape.app.cli.main import main
 
-    def run(*words: object, db: Path = tape, stdin: str = "", **environment: str) -> Ran:
+    def run(*words: object, db: Path | None = None, stdin: str = "", **environment: str) -> Ran:
+        db = db or request.getfixturevalue("tape")  # made only for those who ask for it
         monkeypatch.setattr(sys, "argv", ["gputape", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         for name, value in ({"GPUTAPE_DB": str(db)} | environment).items():
@@ -102,3 +105,10 @@ def start(home: Path) -> Callable[..., "subprocess.Popen[str]"]:  # for what it 
         )
 
     return begin
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An HTTP server on loopback that takes messages."""
+    with listening() as kept:
+        yield kept

@@ -257,3 +257,13 @@ def test_a_key_file_that_is_not_there_is_refused(gputape: Run) -> None:
     assert ran.err == (
         "gputape: LAMBDA_API_KEY_FILE: can not read no/such/key (No such file or directory)\n"
     )
+
+
+def test_a_job_file_is_beside_the_configuration(written: Callable[[str], Path]) -> None:
+    """Wherever the program is run from, `job.toml` of a rule is the one beside the file."""
+    path = written(
+        '[alerts.rules.tuning]\nscope = "workload"\nworkload = "jobs/job.toml"\nwhen = "below 9"\n'
+    )
+    config, _ = load([path], {})
+
+    assert config.alerts.rules["tuning"].workload == str(path.parent / "jobs/job.toml")

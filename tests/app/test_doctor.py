@@ -73,6 +73,30 @@ def test_a_price_that_waits_is_a_warning(gputape: Run, kinds: Path) -> None:
     )
 
 
+def test_what_was_imported_is_no_stale_source(gputape: Run, tmp_path: Path) -> None:
+    """A table of last year has one line, with its newest day; nobody asks it, so it is not late."""
+    file, db = tmp_path / "prices.csv", tmp_path / "imported.duckdb"
+    file.write_text("day,who,gpu,count,usd,sku\n2025-07-01,acme,H100 SXM,1,2.5,one\n"
+                    "2025-07-02,bazaar,H100 SXM,1,2.4,two\n")  # fmt: skip
+    columns = ("observed_at=day", "provider=who", "gpu=gpu", "gpu_count=count", "price=usd",
+               "sku=sku")  # fmt: skip
+    ran = gputape("import", "csv", file, *(w for one in columns for w in ("--column", one)), db=db)
+    found = findings(gputape, db=db)
+
+    assert ran.code == 0, ran.err
+    assert found["imported"] == ("ok", "2 sources, the newest price of 2025-07-02 00:00")
+    assert not [what for what in found if what.startswith("source ")]
+
+
+def test_a_source_that_was_turned_off_is_not_stale(gputape: Run, tmp_path: Path) -> None:
+    """It says when it last answered, and that nobody asks it now."""
+    (tmp_path / "gputape.toml").write_text("[providers.azure]\nenabled = false\n")
+    state, finding = findings(gputape)["source azure"]
+
+    assert state == "ok"
+    assert finding.endswith(" ago; not asked any more: it is not turned on")
+
+
 def test_what_was_just_seen_is_ok_and_what_is_late_is_not(gputape: Run, kinds: Path) -> None:
     """Five hours without an answer are late for a source that is asked every hour."""
     found = findings(gputape, db=kinds)

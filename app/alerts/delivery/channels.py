@@ -72,8 +72,10 @@ class Channel(BaseModel):
         if "://" not in said and not VARIABLE.fullmatch(said):
             raise ValueError("url is no URL: write slack://…, webhook+https://… or ${NAME}")
         password = urlsplit(VARIABLE.sub("", said)).password if "://" in said else None
-        if password and not VARIABLE.search(said):
+        if password:
             raise ValueError("url holds a password: put it into a variable and write ${NAME}")
+        if said.startswith(WEBHOOK) and urlsplit(said.removeprefix(WEBHOOK)).username:
+            raise ValueError("a webhook has no user: write https://host/path, and sign it")
         if self.secret and not VARIABLE.fullmatch(self.secret.get_secret_value()):
             raise ValueError("secret is read from the environment only: write ${NAME}")
         if self.secret and not self.is_webhook and not VARIABLE.fullmatch(said):

@@ -140,8 +140,10 @@ class Market:
 
 
 @pytest.fixture
-def market(tmp_path: Path) -> Iterator[Market]:
+def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
     """An empty tape that knows two sellers with lists and a marketplace."""
+    monkeypatch.setitem(tape.CONFIG, "threads", "1")  # its questions are small
+    monkeypatch.setattr(Recorder, "_checkpoint", lambda _: None)  # nobody reads its file
     db = tmp_path / "tape.duckdb"
     with tape.writing(db, START) as con:
         recorder = Recorder(con)

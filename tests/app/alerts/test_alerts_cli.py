@@ -15,6 +15,15 @@ from gputape.app.cli.alerts import alerts
 from gputape.store import tape
 from gputape.store.errors import BadInput
 
+from ..receiving import Receiver  # noqa: TID252  # tests have no name of their own
+
+JOB = """
+kind = "finetune"
+[model]
+name = "llama-3.1-8b"
+[work]
+tokens = 100e6
+"""
 Run = Callable[..., Result]
 
 
@@ -203,3 +212,41 @@ def test_check_puts_what_follows_into_the_outbox(market: Any, home: Path) -> Non
     assert ran.exit_code == 6
     assert "FIRING" in ran.stdout
     assert [row.channel for row in market.ledger.outbox.rows()] == ["team"]
+
+
+def test_a_job_file_is_remembered_with_its_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that was added here finds its job file when the service runs elsewhere."""
+    (tmp_path / "job.toml").write_text(JOB)
+    added = run("add", "mine", "below 9", "--scope", "workload", "--workload", "job.toml")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ran = run("check", "mine", "--format", "json")
+
+    assert added.exit_code == 0, added.exception
+    assert ran.exit_code in (0, 6), ran.exception
+
+
+def test_check_sends_when_it_is_told_to(
+    market: Any, home: Path, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check --send` is the way of a cron without a service: the second look that agrees tells."""
+    monkeypatch.setenv("HOOK", receiver.url())
+    (tmp_path / "gputape.toml").write_text(
+        '[alerts.channels.team]\nurl = "${HOOK}"\nkind = "webhook"\nallow_private = true\n'
+    )
+    words = ["--db", str(market.db)]
+    market.look(2.00)
+    tape.publish(market.con, market.db)
+    CliRunner().invoke(alerts, ["add", "x", "below 1.8", *words])
+    ran = []
+    for _ in range(3):
+        market.now += timedelta(hours=1)
+        market.look(1.70)
+        tape.publish(market.con, market.db)
+        ran.append(CliRunner().invoke(alerts, ["check", "--send", *words]))
+
+    assert [one.exit_code for one in ran] == [6, 6, 6]
+    assert ["team sent" in one.stderr for one in ran] == [False, True, False]
+    assert [one.json["rule"]["name"] for one in receiver.got] == ["x"]

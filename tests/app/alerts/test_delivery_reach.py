@@ -132,6 +132,8 @@ def test_patience_doubles_to_an_hour_and_honours_what_was_asked() -> None:
 @pytest.mark.parametrize(("said", "wrong"), [
     ({"url": "somewhere"}, "no URL"),
     ({"url": "mailtos://me:hunter22@mail.example.org"}, "put it into a variable"),
+    ({"url": "mailtos://me:hunter22@mail.example.org?to=${OPS}"}, "put it into a variable"),
+    ({"url": "webhook+https://hunter22@example.org"}, "a webhook has no user"),
     ({"url": "webhook+https://example.org", "secret": "hunter22"}, "environment only"),
     ({"url": "ntfys://ntfy.sh/gpus", "secret": "${KEY}"}, "signs webhooks"),
     ({"url": "${A}", "per_hour": 0}, "greater than or equal to 1"),

@@ -19,6 +19,7 @@ from gputape.app.service.service import Service
 from gputape.scrapers import http
 from gputape.scrapers.http import Pace
 
+from .running import Running
 from .simulator import Redirect, Simulator
 
 
@@ -119,3 +120,19 @@ def service(
         if not one.stopping:
             one.stop(1)
         one.outside.close()
+
+
+@pytest.fixture
+def run(home: Path) -> Iterator[Callable[..., Running]]:
+    """Start children; what still runs in the end is killed."""
+    made: list[Running] = []
+
+    def start(*words: Any, **environment: str) -> Running:
+        made.append(Running(*words, **environment))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()

@@ -53,6 +53,8 @@ class Simulator:
     faults: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
     """(slug, path) of every request, robots.txt as `robots`."""
+    edits: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    """What a provider prints in place of something else: another price."""
 
     def __post_init__(self) -> None:
         self._pages = [page for slug in self.slugs for page in pages(slug)]
@@ -99,7 +101,9 @@ class Simulator:
             return
         self.seen.append((found.slug, path))
         fault = self.faults.get(found.slug, "none")
-        body = CONTENT.get(fault, _same)(found.body)
+        old_new = self.edits.get(found.slug)
+        printed = found.body.replace(*old_new) if old_new else found.body
+        body = CONTENT.get(fault, _same)(printed)
         with suppress(OSError):
             FAULTS.get(fault, _plain)(to, body, found.kind)
 

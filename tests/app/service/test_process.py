@@ -1,91 +1,24 @@
 """`gputape run` as a process: how it ends, how it is told something new, what it serves."""
 
-import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from gputape.store import tape
 
+from .running import CHILD, Running, get
 from .simulator import Simulator
 
-CHILD = Path(__file__).with_name("child.py")
 Sim = Callable[..., Simulator]
 pytestmark = pytest.mark.slow
-
-
-class Running:
-    """A child with its log, as JSON lines."""
-
-    def __init__(self, sim: Simulator, *words: object, **environment: str) -> None:
-        self.log = Path.cwd() / f"log-{time.monotonic_ns()}"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, CHILD, str(sim.port), "run", *map(str, words), "--port", "0",
-                 "--log-format", "json"],
-                stderr=log, stdout=subprocess.PIPE, env=os.environ | environment, text=True,
-            )  # fmt: skip
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()
-                if line.startswith("{")]  # fmt: skip
-
-    def hears(self, *words: str, at_least: int = 1) -> dict[str, Any]:
-        """Wait for a line that says all of some words."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            found = [said for said in self.lines() if all(w in json.dumps(said) for w in words)]
-            if len(found) >= at_least:
-                return found[-1]
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"never said {words}: {self.log.read_text()}")
-
-    def url(self) -> str:
-        return str(self.hears("health and metrics")["url"])
-
-    def ends(self, within_s: float = 10) -> int:
-        began = time.monotonic()
-        code = self.process.wait(20)
-        assert time.monotonic() - began < within_s
-        return code
-
-
-@pytest.fixture
-def run(home: Path) -> Iterator[Callable[..., Running]]:
-    """Start children; what still runs in the end is killed."""
-    made: list[Running] = []
-
-    def start(*words: Any, **environment: str) -> Running:
-        made.append(Running(*words, **environment))
-        return made[-1]
-
-    yield start
-    for one in made:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.communicate()
-
-
-def get(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # our own
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def scans(db: Path) -> list[tuple[str, str]]:
