@@ -387,7 +387,8 @@ def answer_twice(server: socket.socket, context: ssl.SSLContext) -> None:
     for _ in range(2):
         wire, _ = server.accept()
         with suppress(ssl.SSLError), context.wrap_socket(wire, server_side=True) as secure:
-            secure.recv(65_536)
+            while not secure.recv(65_536).endswith(b"}"):
+                pass  # what is left unread when a socket closes resets the connection
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
