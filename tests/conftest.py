@@ -16,6 +16,16 @@ from gputape.store import tape as store
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes seconds to CI, or to who asks for it."""
+    if os.environ.get("GPUTAPE_SLOW"):
+        return
+    skip = pytest.mark.skip(reason="slow: set GPUTAPE_SLOW=1, as CI does")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

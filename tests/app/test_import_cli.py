@@ -92,6 +92,7 @@ def test_the_same_files_twice_change_nothing(gputape: Gputape, db: Path, days: P
     assert said(db) == before
 
 
+@pytest.mark.slow
 def test_any_order_ends_in_the_same_history(gputape: Gputape, days: Path, tmp_path: Path) -> None:
     """File by file, forwards, backwards or shuffled: the intervals and the days are those of one import."""  # noqa: E501
     gputape("import", "skypilot", days, db=tmp_path / "whole.duckdb")

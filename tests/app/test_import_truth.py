@@ -2,7 +2,7 @@
 
 The truth is in `plain_truth.py` and uses nothing of ours. Where tape and truth differ, the price
 is one that is held back, and these are few. By default a choice of the files is imported; all of
-them, a minute and a half of a core, with GPUTAPE_WHOLE_HISTORY=1, as CI does.
+them, a minute and a half of a core, with GPUTAPE_SLOW=1, as CI does.
 """
 
 import fcntl
@@ -81,9 +81,7 @@ class History:
         return self.con.execute(sql, values or None).fetchall()
 
 
-@pytest.fixture(
-    scope="module", params=["all" if os.environ.get("GPUTAPE_WHOLE_HISTORY") else "some"]
-)
+@pytest.fixture(scope="module", params=["all" if os.environ.get("GPUTAPE_SLOW") else "some"])
 def h(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[History]:

@@ -68,6 +68,7 @@ def test_what_is_wrong_is_named(gputape: Run, db: Path) -> None:
     assert list(lines["price"]) == ["rule", "count", "finding", "provider", "sku", "seen"]
 
 
+@pytest.mark.slow
 def test_a_lost_body_is_missed_until_it_is_fetched_again(gputape: Run, db: Path) -> None:
     """`check` names the body, `--no-archive` leaves it out, and the next collection heals it."""
     first_body(db).unlink()

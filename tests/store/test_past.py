@@ -248,6 +248,7 @@ def test_a_day_is_rolled_again_when_something_is_recorded_into_it(h: History) ->
     assert h.ask("select count(*) from v_rolled where day = date '2026-03-01'") == [(1,)]
 
 
+@pytest.mark.slow
 def test_frames_change_no_answer(h: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a frame every few rows, every moment is answered as without any; late rows void them."""
     monkeypatch.setattr("gputape.store.roll.FRAME_LEAST", 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def listing(listed: list[dict[str, Any]]) -> Listing:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(scans)
 def test_memory_log_and_views_agree_after_every_scan(history: list[Any]) -> None:

@@ -26,6 +26,7 @@ def scans(db: Path) -> list[tuple[str, str]]:
         return con.execute("select provider, status from scan order by 1").fetchall()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_and_everything_is_published(
     run: Callable[..., Running], simulator: Sim, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def child_time() -> Any:
     return datetime.now(UTC)
 
 
+@pytest.mark.slow
 def test_sigterm_abandons_a_source_that_hangs(
     run: Callable[..., Running], simulator: Sim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +72,7 @@ def test_sigterm_abandons_a_source_that_hangs(
     assert scans(db) == [("oracle", "ok")]
 
 
+@pytest.mark.slow
 def test_a_second_service_says_who_runs(
     run: Callable[..., Running], simulator: Sim, tmp_path: Path
 ) -> None:
@@ -87,6 +90,7 @@ def test_a_second_service_says_who_runs(
     assert first.process.poll() is None
 
 
+@pytest.mark.slow
 def test_it_takes_a_changed_file_and_refuses_a_bad_one(
     run: Callable[..., Running], simulator: Sim, tmp_path: Path,
     gputape: Callable[..., Any],
@@ -158,6 +162,7 @@ def test_nobody_is_ready_before_a_first_answer(
     assert get(f"{url}/readyz")[0] == 503
 
 
+@pytest.mark.slow
 def test_once_asks_what_is_due_and_ends(
     run: Callable[..., Running], simulator: Sim, tmp_path: Path
 ) -> None:
