@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gputape.store.literal import filled
 from gputape.store.offer import PRICE_STEP
+from gputape.store.rates import Rates
 
 if TYPE_CHECKING:
     import duckdb
 
 DAY = timedelta(days=1)
-RATE_STANDS = timedelta(days=8)  # as `v_offers`: an exchange rate is good for a long weekend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,6 @@ from scan where status in ('ok', 'unchanged') and observed_at < $end
     and (provider, part) in (select (provider, part) from asked_series)
 group by all
 """
-RATES = "select currency, day, usd_per_unit from fx where currency <> 'USD' order by day"
 
 
 class Look(NamedTuple):
@@ -166,27 +165,6 @@ class Look(NamedTuple):
         return self.seen >= midnight(day) or self.seen + timedelta(seconds=self.stands_s) >= at
 
 
-class Rates:
-    """What a unit of a currency was worth on a day, in US dollars."""
-
-    def __init__(self, con: "duckdb.DuckDBPyConnection") -> None:
-        self._con = con
-
-    @cached_property
-    def _known(self) -> Mapping[tuple[str, date], Decimal]:
-        rows = self._con.execute(RATES).fetchall()
-        return {(currency, day): rate for currency, day, rate in rows}
-
-    def usd(self, amount: Decimal, currency: str, day: date) -> Decimal | None:
-        """Return an amount in US dollars, or None where the last rate is a week old."""
-        if currency == "USD":
-            return amount
-        for back in range(RATE_STANDS.days):
-            if rate := self._known.get((currency, day - back * DAY)):
-                return amount * rate
-        return None
-
-
 def days(
     con: "duckdb.DuckDBPyConnection", asked: Closes, first: date, last: date, now: datetime
 ) -> Iterator[Day]:
@@ -198,7 +176,7 @@ def days(
     for day, *change in con.execute(filled(CHANGED, values)).fetchall():
         changed[day].append(change)
     looked = _looks(con, values)
-    rates = Rates(con)
+    rates = Rates.of(con)
     current: dict[int, tuple[Decimal, str, int]] = {}
     looks: dict[tuple[str, str], Look] = {}
     for day in (None, *(first + n * DAY for n in range((last - first).days + 1))):
@@ -231,7 +209,7 @@ def standing_at(
     looks = looked.get(None, {}) | looked.get(day, {})
     current = {series_id: (price, currency, 0) for series_id, price, currency in rows
                if series_id in placed}  # fmt: skip
-    return Day(day, at, tuple(_standing(placed, current, looks, Rates(con), day, at)))
+    return Day(day, at, tuple(_standing(placed, current, looks, Rates.of(con), day, at)))
 
 
 def _standing(
@@ -248,8 +226,8 @@ def _standing(
         look = covering.get((series.provider, series.part))
         if look is None or price is None:
             continue
-        usd = rates.usd(price, currency, day)
-        gpu_hour = None if usd is None else (usd / series.gpu_count).quantize(PRICE_STEP, HALF_UP)
+        rate = rates.usd(currency, day)
+        gpu_hour = rate and (price * rate / series.gpu_count).quantize(PRICE_STEP, HALF_UP)
         yield Standing(series, price, currency, gpu_hour, look.revision, readings)
 
 

@@ -110,14 +110,10 @@ standing as (
         unnest(range(day, until, interval 1 day))::date as day
     from span where sold
 ),
-rates as (
-    select currency, day + after::integer as day, max_by(usd_per_unit, day)::double as rate
-    from fx, range(8) d(after) group by all
-),
 dollars as (
     select s.day, s.series_id,
         round(s.price * case when s.currency = 'USD' then 1 else x.rate end, 6) as usd_hour
-    from standing s left join rates x on x.currency = s.currency and x.day = s.day
+    from standing s left join rates_by_day() x on x.currency = s.currency and x.day = s.day
 ),
 costing as (
     select d.day, f.series_id, f.way, d.usd_hour * f.factor + f.extra as usd,

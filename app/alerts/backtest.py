@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from gputape.app.alerts import live, sources, tapelooks
 from gputape.app.alerts.engine import Engine, Happened, Key, Run, matches
-from gputape.app.alerts.grounds import Rates
 from gputape.app.alerts.measures import Measure, Point, judge, measure_of
 from gputape.app.alerts.messages import Writer
 from gputape.app.alerts.observations import Course, Entry, Look, Series
 from gputape.app.alerts.routing import Notice, route
 from gputape.app.alerts.rules import Rule, default_policy
 from gputape.app.alerts.states import State
+from gputape.store.rates import Rates
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from gputape.app.alerts import machine
-from gputape.app.alerts.grounds import Rates, ground
+from gputape.app.alerts.grounds import ground
 from gputape.app.alerts.observations import (
     FAILED,
     WITNESSED,
@@ -26,6 +26,7 @@ from gputape.app.alerts.observations import (
 from gputape.app.alerts.rules import Rule
 from gputape.app.alerts.states import CONFIRM, Ground, Kind, Name, Seen, State, Step, Terms
 from gputape.store.gpus import families
+from gputape.store.rates import Rates
 
 ACTIVE = frozenset({Name.PENDING, Name.FIRING, Name.STALE})
 FAILURES = 3  # in a row, until a source counts as down

@@ -1,47 +1,15 @@
 """What a price is measured against: the reference of a condition, from a series' course."""
 
-from bisect import bisect_right
-from collections import defaultdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from gputape.app.alerts.condition import Condition, plain
 from gputape.app.alerts.observations import Course, Entry, Run, Series, median
 from gputape.app.alerts.states import Ground, Seen, State
+from gputape.store.rates import Rates
 
-if TYPE_CHECKING:
-    import duckdb
-
-RATE_DAYS = 8  # an exchange rate holds for the week after its day
 TWICE = 2  # looks that make a price more than a spike
 DAY_S = 86_400
-
-
-class Rates:
-    """Dated exchange rates, USD per unit."""
-
-    def __init__(self, rows: list[tuple[str, date, Decimal]]) -> None:
-        self._days: dict[str, list[date]] = defaultdict(list)
-        self._rates: dict[str, list[Decimal]] = defaultdict(list)
-        for currency, day, rate in sorted(rows):
-            self._days[currency].append(day)
-            self._rates[currency].append(rate)
-
-    @classmethod
-    def of(cls, con: "duckdb.DuckDBPyConnection") -> "Rates":
-        """Read them from a tape."""
-        rows = con.execute("select distinct on (currency, day) currency, day, usd_per_unit from fx")
-        return cls(rows.fetchall())
-
-    def usd(self, currency: str, at: datetime) -> Decimal | None:
-        """Return what a unit was worth in USD; None when nobody knows."""
-        if currency == "USD":
-            return Decimal(1)
-        i = bisect_right(self._days[currency], at.date())
-        if not i or (at.date() - self._days[currency][i - 1]).days >= RATE_DAYS:
-            return None
-        return self._rates[currency][i - 1]
 
 
 def ground(
@@ -67,7 +35,7 @@ def _figure(condition: Condition, series: Series, course: Course, entry: Entry, 
     previous = before.price if before and before.currency == entry.currency else None
     if condition.kind == "available":
         return Ground(Decimal(1), "offered", previous=None)
-    rate = rates.usd(entry.currency, seen.at)
+    rate = rates.usd(entry.currency, seen.at.date())
     if rate is None:
         return Ground(None, f"no exchange rate for {entry.currency}", previous=previous)
     value = condition.figure * series.gpu_count / rate

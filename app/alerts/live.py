@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from gputape.app.alerts import tapelooks
 from gputape.app.alerts.engine import Engine, Run, terms
-from gputape.app.alerts.grounds import Rates
 from gputape.app.alerts.ledger import Ledger
 from gputape.app.alerts.observations import Course, Look, Looks, Series
 from gputape.app.alerts.rules import Rule
 from gputape.app.alerts.tapelooks import FINGERPRINT
 from gputape.store.literal import filled, literal
+from gputape.store.rates import Rates
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from gputape.app.alerts.engine import Happened
-from gputape.app.alerts.grounds import Rates
 from gputape.app.alerts.observations import Series
 from gputape.app.alerts.routing import Notice
 from gputape.app.alerts.tapelooks import source_url
 from gputape.store.literal import filled
 from gputape.store.offer import half_up
+from gputape.store.rates import Rates
 
 if TYPE_CHECKING:
     import duckdb
@@ -142,7 +142,7 @@ class Writer:
         if price is None or series is None or entry is None:
             return "no price"
         said = money(price / series.gpu_count, entry.currency)
-        rate = self.rates.usd(entry.currency, one.at)
+        rate = self.rates.usd(entry.currency, one.at.date())
         if usd and entry.currency != "USD" and rate:
             said += f" ({money(price / series.gpu_count * rate, 'USD')})"
         count = series.gpu_count.normalize()
@@ -236,7 +236,7 @@ class Writer:
         assert event  # noqa: S101  # narrows the type: only events are told
         native = entry.price if entry else one.seen.price
         currency = entry.currency if entry else None
-        rate = self.rates.usd(currency, one.at) if currency else None
+        rate = self.rates.usd(currency, one.at.date()) if currency else None
         return {
             "native": _text(native),
             "currency": currency,

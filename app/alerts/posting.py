@@ -13,7 +13,7 @@ from typing import Any
 
 from gputape.app.alerts.ledger import Ledger
 from gputape.app.alerts.messages import ROWS, SCHEMA_VERSION, Writer, event_id
-from gputape.app.alerts.outbox import Row, moment, text
+from gputape.app.alerts.outbox import Row, text
 from gputape.app.alerts.routing import Notice
 from gputape.app.alerts.rules import Rule
 
@@ -139,12 +139,6 @@ def _lines(payload: dict[str, Any]) -> Iterator[str]:
     said = str(payload["text"]).splitlines()
     bullets = [line.removeprefix("· ") for line in said if line.startswith("· ")]
     yield from bullets or said[:1]
-
-
-def next_due(ledger: Ledger) -> datetime | None:
-    """Return when the next waiting message is due, None when none waits."""
-    (due,) = ledger.con.execute("select min(due) from waiting").fetchone()
-    return moment(due) if due else None
 
 
 def post_test(ledger: Ledger, channels: Iterable[str], now: datetime) -> list[Row]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from gputape.app.alerts import live, measures, tapelooks
 from gputape.app.alerts.condition import OF_SOURCES
 from gputape.app.alerts.engine import matches, terms
-from gputape.app.alerts.grounds import Rates, ground
+from gputape.app.alerts.grounds import ground
 from gputape.app.alerts.ledger import Ledger
 from gputape.app.alerts.machine import REBASE
 from gputape.app.alerts.observations import Course, Entry, Series, outside_band
 from gputape.app.alerts.rules import Rule
 from gputape.app.alerts.states import Kind, Name, Seen, State
 from gputape.store.literal import filled
+from gputape.store.rates import Rates
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputape.app.cli.jobwords import buying_options, model_options, tables
+from gputape.app.cli.jobwords import buying_options, tables
 from gputape.app.cli.output import db_option, format_options
+from gputape.app.cli.shape import shape_options
 from gputape.app.cli.shares import Amount, Share
 from gputape.app.cli.sizes import Size, WholeSize
 from gputape.app.cli.words import Money
@@ -29,7 +30,7 @@ def cost() -> None:
 
 
 @cost.command()
-@model_options
+@shape_options
 @click.option("--tokens", type=Size(), help="Of the data set: 15T.")
 @click.option(
     "--seq-len", type=WholeSize(), help="Tokens of a sequence.  [default: 4096, or all context]"
@@ -59,7 +60,7 @@ def train(**said: Any) -> None:
 
 
 @cost.command()
-@model_options
+@shape_options
 @click.option("--tokens", type=Size(), help="Of the data set, once through: 50M.")
 @click.option("--method", type=click.Choice(["lora", "qlora", "full", "dpo", "rl"]),
               help="[default: lora]")  # fmt: skip
@@ -87,7 +88,7 @@ def finetune(**said: Any) -> None:
 
 
 @cost.command()
-@model_options
+@shape_options
 @click.option("--requests", type=Size(), help="How many: 1M.")
 @click.option("--input-tokens", type=Size(zero=True), help="Of one request.")
 @click.option("--output-tokens", type=Size(), help="Of one request.")
@@ -109,7 +110,7 @@ def batch(**said: Any) -> None:
 
 
 @cost.command()
-@model_options
+@shape_options
 @click.option("--requests-s", type=Amount(), help="Requests a second at the peak, …")
 @click.option("--users", type=Amount(), help="… or users, each with …")
 @click.option("--requests-user-hour", type=Amount(), default="12", show_default=True,

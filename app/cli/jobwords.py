@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 
 import click
 
+from gputape.app.cli.shape import WHOLE
 from gputape.app.cli.shares import Amount, Share
-from gputape.app.cli.sizes import Size, WholeSize
+from gputape.app.cli.sizes import Size
 from gputape.app.cli.words import Moment, Money, Span, Term
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # option → where it stands in a job file; what is not here is a question about the job
-MODEL = ("name", "params", "active", "layers", "hidden", "heads", "kv_heads", "vocab")
+MODEL = ("name", "params", "active", *WHOLE)
 BUY = (
     "options", "term_months", "utilisation", "max_nodes", "network", "deadline_hours",
     "budget_usd", "runs", "setup_hours", "disk_gib", "egress_gib", "interruption",
@@ -21,22 +22,6 @@ BUY = (
 )  # fmt: skip
 HOURS = {"deadline_hours", "setup_hours"}
 MINUTES = {"save_minutes", "restart_minutes"}
-
-
-def model_options(command: F) -> F:
-    """Add what says a model: a name, or its figures."""
-    for option in reversed((
-        click.option("--model", "name", help="A published shape: llama-3.1-70b."),
-        click.option("--params", type=Size(), help="Or by figures: 70B weights, …"),
-        click.option("--active", type=Size(), help="… of which a token touches so many."),
-        click.option("--layers", type=WholeSize()),
-        click.option("--hidden", type=WholeSize()),
-        click.option("--heads", type=WholeSize()),
-        click.option("--kv-heads", type=WholeSize()),
-        click.option("--vocab", type=WholeSize()),
-    )):  # fmt: skip
-        command = option(command)
-    return command
 
 
 def buying_options(command: F) -> F:
@@ -84,7 +69,8 @@ def buying_options(command: F) -> F:
 def tables(kind: str, said: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
     """Return the tables of a job: a file's, and what the command line says over them."""
     known = _stored(kind, file) if file else {"model": {}, "work": {}, "buy": {}}
-    words = {name: value for name, value in said.items() if value is not None and value != ()}
+    words = {"name" if name == "model" else name: value
+             for name, value in said.items() if value is not None and value != ()}  # fmt: skip
     if {"params", "name"} <= words.keys():
         raise click.UsageError("--model names a shape and --params states one: give one of them")
     if {"params", "name"} & words.keys():

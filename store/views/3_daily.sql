@@ -171,17 +171,18 @@ union all by name
 select t.* exclude (up_to_id) from today t
 anti join rolled r on r.provider = t.provider and r.day = t.day;
 
+-- A rate of each currency for each day it holds: the week after its own. Joined by equality,
+-- for an ASOF join sorts every row of a year.
+create or replace macro rates_by_day() as table
+select currency, day + after::integer as day, max_by(usd_per_unit, day)::double as rate
+from fx, range(8) days(after) group by all;
+
 -- Day by day: the cheapest of each provider, GPU and option, and how far prices spread. What others
 -- kept (`source`) has rows of its own.
 create or replace view v_daily as
-with rates as (
-    -- a rate holds for the week after its day; by equality, for an ASOF join sorts every row of a year
-    select currency, day + after::integer as day, max_by(usd_per_unit, day)::double as rate
-    from fx, range(8) days(after) group by all
-),
-unit as (
+with unit as (
     select d.*, case when d.currency = 'USD' then 1 else x.rate end as rate
-    from v_days d left join rates x on x.currency = d.currency and x.day = d.day
+    from v_days d left join rates_by_day() x on x.currency = d.currency and x.day = d.day
 )
 select day, provider, source, gpu, option,
     (min(open * rate))::decimal(18,6) as open_usd_gpu_hour,

@@ -44,7 +44,7 @@ buying = st.fixed_dictionaries({}, optional={
 })  # fmt: skip
 works = st.one_of(
     st.tuples(st.just("train"), st.fixed_dictionaries({"tokens": amounts}, optional={
-        "seq_len": st.integers(16, 2000), "epochs": amounts, "padding": st.floats(0, 0.9),
+        "seq_len": st.integers(16, 1024), "epochs": amounts, "padding": st.floats(0, 0.9),
         "precision": st.sampled_from(["bf16", "fp8"]), "checkpointing": st.booleans(),
         "sharding": st.sampled_from(["ddp", "zero1", "zero2", "zero3"]),
         "optimizer": st.sampled_from(["adamw", "adamw_8bit"])})),
